@@ -1,0 +1,178 @@
+import { elementwiseCall } from '../gpu/elementwise.ts'
+import { kernels } from '../gpu/generated/kernels.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import type { DType, GpuArray } from '../gpu/gpuArray.ts'
+import type { AnyOp, BackwardRun, OpRun } from './op.ts'
+import { Tensor } from './tensor.ts'
+
+interface Node {
+  readonly op: AnyOp
+  readonly inputs: Readonly<Record<string, Tensor>>
+  readonly needs: Readonly<Record<string, boolean>>
+  readonly attributes: unknown
+  readonly output: Tensor
+  readonly saved: Readonly<Record<string, GpuArray | undefined>>
+}
+
+interface Forward {
+  output: GpuArray<'f32'>
+  saved: Readonly<Record<string, GpuArray | undefined>>
+}
+
+/**
+ * The record of a computation, walked backwards for gradients.
+ *
+ * The tape owns what its ops compute. An intermediate lives until its scope ends, or as long as a
+ * recorded op saved it for its backward pass; after `backward` nothing of it is left but the
+ * gradients of the leaves and what was kept with `keep`.
+ */
+export class Tape {
+  #nodes: Node[] = []
+  #scopes: Tensor[][] = [[]]
+
+  /** With `record` false nothing is saved and `backward` is not possible: for evaluation. */
+  constructor(
+    readonly gpu: Gpu,
+    private readonly record = true,
+  ) {}
+
+  /** Runs an op's forward pass and records it; ops call this, not users. */
+  apply(
+    op: AnyOp,
+    inputs: Readonly<Record<string, Tensor>>,
+    attributes: unknown,
+    forward: (run: OpRun<string>) => Forward,
+  ): Tensor {
+    const needs = Object.fromEntries(
+      Object.entries(inputs).map(([name, t]) => [name, this.record && t.requiresGrad]),
+    )
+    const requiresGrad = Object.values(needs).some(Boolean)
+    const { run, end } = this.#opRun(inputs, needs)
+    const { output, saved } = forward(run)
+    const tensor = new Tensor(output, requiresGrad, undefined, false)
+    this.#scopes.at(-1)!.push(tensor)
+    if (requiresGrad) {
+      for (const array of Object.values(saved)) array?.retain()
+      this.#nodes.push({ op, inputs, needs, attributes, output: tensor, saved })
+    }
+    end()
+    return tensor
+  }
+
+  /** Runs `body` and gives back what it computed on the way, all but the tensor it returns. */
+  scope(body: () => Tensor): Tensor {
+    this.#scopes.push([])
+    const result = body()
+    for (const tensor of this.#scopes.pop()!)
+      if (tensor === result) this.#scopes.at(-1)!.push(tensor)
+      else tensor.value.release()
+    return result
+  }
+
+  /** Keeps a tensor's value past `backward` and `dispose`; the caller releases it. */
+  keep(tensor: Tensor): Tensor {
+    tensor.value.retain()
+    return tensor
+  }
+
+  /**
+   * Computes the gradient of `loss` for every leaf that wants one and forgets the record.
+   *
+   * @param loss a scalar, shape [1]
+   * @throws Error when `loss` is not a scalar or does not depend on a tensor that wants a gradient
+   */
+  backward(loss: Tensor): void {
+    if (loss.value.length !== 1)
+      throw new Error(`backward starts from a scalar loss, not from shape [${loss.shape}]`)
+    if (!loss.requiresGrad)
+      throw new Error('backward: the loss depends on no tensor that wants a gradient')
+    const gradients = new Map<Tensor, GpuArray<'f32'>>()
+    const seed = this.gpu.empty('f32', [1], 'seed')
+    this.gpu.dispatch(kernels.elementwise_fill, {
+      ...elementwiseCall(this.gpu, seed, { value: 1 }),
+      buffers: { y: seed },
+    })
+    gradients.set(loss, seed)
+    const nodes = this.#nodes
+    this.#nodes = []
+    this.dispose()
+    for (const node of nodes.reverse()) {
+      const dy = gradients.get(node.output)
+      if (dy) {
+        gradients.delete(node.output)
+        this.#backwardNode(node, dy, gradients)
+        dy.release()
+      }
+      for (const array of Object.values(node.saved)) array?.release()
+    }
+    for (const [leaf, gradient] of gradients) leaf.gradient = gradient
+  }
+
+  /** Gives back everything that was computed and not kept. */
+  dispose(): void {
+    for (const scope of this.#scopes) for (const tensor of scope) tensor.value.release()
+    this.#scopes = [[]]
+    for (const node of this.#nodes) for (const array of Object.values(node.saved)) array?.release()
+    this.#nodes = []
+  }
+
+  #backwardNode(node: Node, dy: GpuArray<'f32'>, gradients: Map<Tensor, GpuArray<'f32'>>): void {
+    const { run, end } = this.#opRun(node.inputs, node.needs)
+    const backwardRun: BackwardRun<string> = {
+      ...run,
+      gradientOf: (name) => {
+        const tensor = node.inputs[name]!
+        // A parameter's first contribution goes straight to where the optimiser reads it.
+        if (tensor.isLeaf && tensor.gradient && !gradients.has(tensor)) return tensor.gradient
+        return this.gpu.empty('f32', tensor.shape, `d ${node.op.name}.${name}`)
+      },
+    }
+    const found = node.op.backward(backwardRun, dy, node.saved, node.attributes)
+    for (const [name, gradient] of Object.entries(found)) {
+      const tensor = node.inputs[name]!
+      if (!gradient) continue
+      const before = gradients.get(tensor)
+      gradients.set(tensor, before ? this.#accumulate(tensor, before, gradient) : gradient)
+    }
+    end()
+  }
+
+  #accumulate(tensor: Tensor, sum: GpuArray<'f32'>, term: GpuArray<'f32'>): GpuArray<'f32'> {
+    const { gpu } = this
+    if (sum === tensor.gradient || sum.storage.uses === 1) {
+      gpu.dispatch(kernels.elementwise_accumulate, {
+        ...elementwiseCall(gpu, sum, {}),
+        buffers: { x: term, y: sum },
+      })
+      term.release()
+      return sum
+    }
+    // Another tensor's gradient shares this array, so the sum needs one of its own.
+    const total = gpu.empty('f32', sum.shape, 'gradient sum')
+    gpu.dispatch(kernels.add_forward, {
+      ...elementwiseCall(gpu, total, {}),
+      buffers: { a: sum, b: term, y: total },
+    })
+    sum.release()
+    term.release()
+    return total
+  }
+
+  #opRun(inputs: Readonly<Record<string, Tensor>>, needs: Readonly<Record<string, boolean>>) {
+    const temporaries: GpuArray[] = []
+    const run: OpRun<string> = {
+      gpu: this.gpu,
+      needs,
+      shapes: Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape])),
+      temporary: <D extends DType>(dtype: D, shape: readonly number[]) => {
+        const array = this.gpu.empty(dtype, shape, 'temporary')
+        temporaries.push(array)
+        return array
+      },
+    }
+    const end = () => {
+      for (const array of temporaries) array.release()
+    }
+    return { run, end }
+  }
+}

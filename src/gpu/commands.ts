@@ -1,0 +1,190 @@
+import type { GpuArray } from './gpuArray.ts'
+import type { Pipeline, PipelineCache, PipelineKey } from './kernel.ts'
+
+interface Bound {
+  readonly binding: number
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly size: number
+}
+
+export interface DispatchCommand {
+  readonly kind: 'dispatch'
+  readonly key: PipelineKey
+  readonly bound: readonly Bound[]
+  readonly params: Uint8Array<ArrayBuffer> | undefined
+  readonly workgroups: readonly [number, number, number]
+}
+
+export interface CopyCommand {
+  readonly kind: 'copy'
+  readonly source: GPUBuffer
+  readonly sourceOffset: number
+  readonly target: GPUBuffer
+  readonly targetOffset: number
+  readonly size: number
+}
+
+export interface ClearCommand {
+  readonly kind: 'clear'
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly size: number
+}
+
+/** Work for the device, in the order in which it was recorded. */
+export type Command = DispatchCommand | CopyCommand | ClearCommand
+
+/** Where an array lies, as a binding of a dispatch. */
+export function bind(binding: number, array: GpuArray): Bound {
+  const { storage, offset, bindingSize } = array
+  return { binding, buffer: storage.buffer, offset, size: bindingSize }
+}
+
+type Encoded =
+  | {
+      readonly kind: 'dispatch'
+      readonly pipeline: GPUComputePipeline
+      readonly group: GPUBindGroup
+      readonly workgroups: readonly [number, number, number]
+    }
+  | CopyCommand
+  | ClearCommand
+
+/**
+ * Commands made ready to run: pipelines compiled, uniforms in one buffer, bind groups created.
+ * `encode` may be called any number of times and creates nothing but the command buffer.
+ */
+export class PreparedCommands {
+  private constructor(
+    private readonly device: GPUDevice,
+    private readonly encoded: readonly Encoded[],
+    private readonly uniforms: GPUBuffer | undefined,
+    /** Bind groups that were created. */
+    readonly bindGroups: number,
+  ) {}
+
+  /** Dispatches in one run. */
+  get dispatches(): number {
+    return this.encoded.filter((command) => command.kind === 'dispatch').length
+  }
+
+  static async prepare(
+    device: GPUDevice,
+    pipelines: PipelineCache,
+    commands: readonly Command[],
+    onCompile: (done: number, total: number) => void,
+  ): Promise<PreparedCommands> {
+    const keys = new Map<string, PipelineKey>()
+    for (const command of commands)
+      if (command.kind === 'dispatch') keys.set(command.key.id, command.key)
+    const missing = [...keys.values()].filter((key) => !pipelines.has(key)).length
+    let done = 0
+    const compiled = new Map<string, Pipeline>()
+    await Promise.all(
+      [...keys.values()].map(async (key) => {
+        const isNew = !pipelines.has(key)
+        compiled.set(key.id, await pipelines.get(key))
+        if (isNew) onCompile(++done, missing)
+      }),
+    )
+    const { uniforms, offsets } = uploadUniforms(device, commands)
+    const groups = new Map<string, GPUBindGroup>()
+    const encoded = commands.map((command): Encoded => {
+      if (command.kind !== 'dispatch') return command
+      const { pipeline, layout } = compiled.get(command.key.id)!
+      const offset = command.params && offsets.get(uniformKey(command.params))!
+      const id = [command.key.id, offset, ...command.bound.map(boundKey)].join('|')
+      let group = groups.get(id)
+      if (!group) {
+        const entries: GPUBindGroupEntry[] = command.bound.map(
+          ({ binding, buffer, offset, size }) => ({ binding, resource: { buffer, offset, size } }),
+        )
+        if (command.params && uniforms)
+          entries.push({
+            binding: 0,
+            resource: { buffer: uniforms, offset: offset!, size: command.params.byteLength },
+          })
+        group = device.createBindGroup({ label: command.key.id, layout, entries })
+        groups.set(id, group)
+      }
+      return { kind: 'dispatch', pipeline, group, workgroups: command.workgroups }
+    })
+    return new PreparedCommands(device, encoded, uniforms, groups.size)
+  }
+
+  encode(): GPUCommandBuffer {
+    const encoder = this.device.createCommandEncoder()
+    let pass: GPUComputePassEncoder | undefined
+    for (const command of this.encoded) {
+      if (command.kind === 'dispatch') {
+        pass ??= encoder.beginComputePass()
+        pass.setPipeline(command.pipeline)
+        pass.setBindGroup(0, command.group)
+        pass.dispatchWorkgroups(...command.workgroups)
+        continue
+      }
+      pass?.end()
+      pass = undefined
+      if (command.kind === 'clear')
+        encoder.clearBuffer(command.buffer, command.offset, command.size)
+      else
+        encoder.copyBufferToBuffer(
+          command.source,
+          command.sourceOffset,
+          command.target,
+          command.targetOffset,
+          command.size,
+        )
+    }
+    pass?.end()
+    return encoder.finish()
+  }
+
+  destroy(): void {
+    this.uniforms?.destroy()
+  }
+}
+
+const bufferIds = new WeakMap<GPUBuffer, number>()
+let nextBufferId = 1
+
+function boundKey({ binding, buffer, offset, size }: Bound): string {
+  let id = bufferIds.get(buffer)
+  if (id === undefined) {
+    id = nextBufferId++
+    bufferIds.set(buffer, id)
+  }
+  return `${binding}:${id}+${offset}/${size}`
+}
+
+function uniformKey(params: Uint8Array): string {
+  return `${params}`
+}
+
+/** Puts the uniform structs of all dispatches, each distinct one once, into one buffer. */
+function uploadUniforms(device: GPUDevice, commands: readonly Command[]) {
+  const offsets = new Map<string, number>()
+  const chunks: { offset: number; params: Uint8Array<ArrayBuffer> }[] = []
+  const alignment = device.limits.minUniformBufferOffsetAlignment
+  let size = 0
+  for (const command of commands) {
+    if (command.kind !== 'dispatch' || !command.params) continue
+    const key = uniformKey(command.params)
+    if (offsets.has(key)) continue
+    offsets.set(key, size)
+    chunks.push({ offset: size, params: command.params })
+    size += Math.ceil(command.params.byteLength / alignment) * alignment
+  }
+  if (size === 0) return { uniforms: undefined, offsets }
+  const uniforms = device.createBuffer({
+    label: 'uniforms',
+    size,
+    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    mappedAtCreation: true,
+  })
+  const bytes = new Uint8Array(uniforms.getMappedRange())
+  for (const { offset, params } of chunks) bytes.set(params, offset)
+  uniforms.unmap()
+  return { uniforms, offsets }
+}

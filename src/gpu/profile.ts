@@ -1,0 +1,31 @@
+/** What kernels need to know of a device to choose their shape. */
+export interface DeviceProfile {
+  readonly adapter: string
+  readonly driver: string
+  /** True for a driver that runs shaders on the CPU (llvmpipe, SwiftShader, WARP). */
+  readonly software: boolean
+  /** Invocations of a workgroup; on a software driver one SIMD vector. */
+  readonly lanes: number
+  /** Whether subgroups always have exactly eight lanes and subgroup operations are there. */
+  readonly subgroups8: boolean
+  /** Workgroups that keep the device busy; more cost launches, fewer leave it idle. */
+  readonly targetWorkgroups: number
+}
+
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|basic render|software/i
+
+/** Reads a profile off an adapter. */
+export function profileOf(adapter: GPUAdapter): DeviceProfile {
+  const { info } = adapter
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`
+  const software = SOFTWARE.test(text)
+  const subgroups = adapter.features.has('subgroups')
+  return {
+    adapter: info.device || info.description || info.vendor || 'unknown adapter',
+    driver: info.description || 'unknown driver',
+    software,
+    lanes: software ? 8 : 64,
+    subgroups8: software && subgroups && info.subgroupMinSize === 8 && info.subgroupMaxSize === 8,
+    targetWorkgroups: software ? 16 : 1024,
+  }
+}

@@ -1,0 +1,42 @@
+import type { BufferPool } from './bufferPool.ts'
+import type { PreparedCommands } from './commands.ts'
+
+/**
+ * Commands recorded once and run any number of times on the same buffers.
+ *
+ * A run creates no buffer, bind group or pipeline. The program owns every array that was made while
+ * it was recorded; they hold the results of the latest run.
+ */
+export class Program {
+  #disposed = false
+
+  constructor(
+    private readonly prepared: PreparedCommands,
+    private readonly pool: BufferPool,
+    private readonly submit: (commands: GPUCommandBuffer) => void,
+  ) {}
+
+  /** Dispatches of one run. */
+  get dispatches(): number {
+    return this.prepared.dispatches
+  }
+
+  /** Bind groups made when the program was recorded; a run makes none. */
+  get bindGroups(): number {
+    return this.prepared.bindGroups
+  }
+
+  /** Submits one run. Completion is awaited with `gpu.idle()` or by reading a result. */
+  run(): void {
+    if (this.#disposed) throw new Error('this program was disposed of')
+    this.submit(this.prepared.encode())
+  }
+
+  /** Destroys the program's buffers, its result arrays among them. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.prepared.destroy()
+    this.pool.destroy()
+  }
+}
