@@ -252,6 +252,11 @@ export class Gpu {
   /** Runs what was recorded and waits until the device has done it. */
   async idle(): Promise<void> {
     await this.flush()
+    await this.submitted()
+  }
+
+  /** Resolves when the device has done what was submitted so far, programs' runs included. */
+  async submitted(): Promise<void> {
     await this.device.queue.onSubmittedWorkDone()
     this.#check()
   }

@@ -87,8 +87,7 @@ export class Linear {
   constructor(set: ParameterSet, name: string, inFeatures: number, outFeatures: number) {
     // nn.Linear: uniform in +-1/sqrt(fan_in) for weight and bias alike.
     const bound = 1 / Math.sqrt(inFeatures)
-    const initial = (stream: RandomStream, index: number) =>
-      bound * (2 * stream.uniform(index) - 1)
+    const initial = (stream: RandomStream, index: number) => bound * (2 * stream.uniform(index) - 1)
     this.weight = set.declare({
       name: `${name}.weight`,
       shape: [inFeatures, outFeatures],
