@@ -6,21 +6,18 @@ import {
   convolveBackwardWeights,
 } from '../convolution.ts'
 import { defineOp } from '../op.ts'
+import { type Pair, pair } from '../pair.ts'
 import type { Tensor } from '../tensor.ts'
 
 export interface Conv2dAttributes {
   /** Step of the window, in pixels; a number for both axes or [height, width]. Default 1. */
-  readonly stride?: number | readonly [number, number]
+  readonly stride?: Pair
   /** Zeros added on both sides. Default 0. */
-  readonly padding?: number | readonly [number, number]
+  readonly padding?: Pair
   /** Distance between taps. Default 1. */
-  readonly dilation?: number | readonly [number, number]
+  readonly dilation?: Pair
   /** Forces variants of the kernels, for tests and tuning. */
   readonly variant?: ConvolutionVariant
-}
-
-function pair(value: number | readonly [number, number] | undefined, fallback: number) {
-  return typeof value === 'number' ? ([value, value] as const) : (value ?? [fallback, fallback])
 }
 
 /**
@@ -39,19 +36,9 @@ export function convolutionShape(
   const [kernelHeight, kernelWidth, ci, outChannels] = w as [number, number, number, number]
   if (ci !== inChannels)
     throw new Error(`conv2d: weight has ${ci} input channels, x has ${inChannels}`)
-  const [strideH, strideW] = pair(attributes.stride, 1)
-  const [padH, padW] = pair(attributes.padding, 0)
-  const [dilationH, dilationW] = pair(attributes.dilation, 1)
-  for (const [name, value, least] of [
-    ['stride', strideH, 1],
-    ['stride', strideW, 1],
-    ['padding', padH, 0],
-    ['padding', padW, 0],
-    ['dilation', dilationH, 1],
-    ['dilation', dilationW, 1],
-  ] as const)
-    if (!Number.isInteger(value) || value < least)
-      throw new Error(`conv2d: ${name} is ${value}, expected an integer of at least ${least}`)
+  const [strideH, strideW] = pair('conv2d', 'stride', attributes.stride ?? 1, 1)
+  const [padH, padW] = pair('conv2d', 'padding', attributes.padding ?? 0, 0)
+  const [dilationH, dilationW] = pair('conv2d', 'dilation', attributes.dilation ?? 1, 1)
   const outHeight =
     Math.floor((inHeight + 2 * padH - dilationH * (kernelHeight - 1) - 1) / strideH) + 1
   const outWidth =

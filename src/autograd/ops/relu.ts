@@ -1,0 +1,33 @@
+import { elementwiseCall } from '../../gpu/elementwise.ts'
+import { kernels } from '../../gpu/generated/kernels.ts'
+import { defineOp } from '../op.ts'
+import type { Tensor } from '../tensor.ts'
+
+/**
+ * y = max(x, 0), element by element; the gradient at 0 is 0, as in PyTorch.
+ *
+ * x, y: any shape.
+ */
+export const relu = defineOp<{ x: Tensor }, Readonly<Record<string, never>>>()({
+  name: 'relu',
+  gradientCases: [[1], [7], [2, 3, 5, 4], [3, 5, 47], [2, 104]].map((x) => ({
+    shapes: { x },
+    attributes: () => ({}),
+  })),
+  forward(run, { x }) {
+    const y = run.gpu.empty('f32', x.shape, 'relu')
+    run.gpu.dispatch(kernels.relu_forward, {
+      ...elementwiseCall(run.gpu, y, {}),
+      buffers: { x, y },
+    })
+    return { output: y, saved: { y } }
+  },
+  backward(run, dy, { y }) {
+    const dx = run.gradientOf('x')
+    run.gpu.dispatch(kernels.relu_backward, {
+      ...elementwiseCall(run.gpu, dx, {}),
+      buffers: { y, dy, dx },
+    })
+    return { x: dx }
+  },
+})
