@@ -19,8 +19,8 @@ export async function setUp({ adapter = true } = {}) {
     const { build } = await import('../build.mjs')
     await build()
   } catch (error) {
-    if (!(error instanceof SetUpError)) throw error
-    console.error(error.message)
+    // The stack alone: for an uncaught error Node also prints the source line, minified or not.
+    console.error(error instanceof SetUpError ? error.message : error.stack)
     process.exit(1)
   }
 }
