@@ -100,7 +100,7 @@ export async function generateShaders() {
     kernels[file.replace(/\.wesl$/, '').replaceAll('/', '_')] = { source: file, ...plain, ...names }
   }
   const text = `// Generated from shaders/ by scripts/generateShaders.mjs: do not edit.
-import type { KernelInfo } from '../kernel.ts'
+import type { KernelInfo } from '../kernelInfo.ts'
 
 export const shaderSources: Readonly<Record<string, string>> = ${JSON.stringify(sources, null, 2)}
 

@@ -1,29 +1,13 @@
 import type { Gpu } from '../gpu/gpu.ts'
-import type { DType, GpuArray } from '../gpu/gpuArray.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
+import type { AnyOp, BackwardRun, OpRun, Saved } from './opRun.ts'
 import type { Tape } from './tape.ts'
 import type { Tensor } from './tensor.ts'
-
-/** What an op's forward and backward may use. */
-export interface OpRun<Name extends string> {
-  readonly gpu: Gpu
-  /** Which inputs want a gradient; all false when nothing is recorded. */
-  readonly needs: Readonly<Record<Name, boolean>>
-  readonly shapes: Readonly<Record<Name, readonly number[]>>
-  /** An array that lives until this call ends, or as long as it is saved for the backward pass. */
-  temporary<D extends DType>(dtype: D, shape: readonly number[]): GpuArray<D>
-}
-
-/** What a backward pass may use besides. */
-export interface BackwardRun<Name extends string> extends OpRun<Name> {
-  /** Where to write the gradient of an input; contents undefined before. */
-  gradientOf(name: Name): GpuArray<'f32'>
-}
 
 type Inputs = { readonly [name: string]: Tensor | undefined }
 type Values<I> = {
   readonly [N in keyof I]: I[N] extends Tensor ? GpuArray<'f32'> : GpuArray<'f32'> | undefined
 }
-type Saved = Readonly<Record<string, GpuArray | undefined>>
 
 /** Shapes and attributes on which the gradient check runs an op with random inputs. */
 export interface GradientCase<Name extends string, Attributes> {
@@ -60,17 +44,6 @@ export interface Op<I, Attributes> {
 
 /** An op as the gradient check calls it. */
 export type RegisteredOp = Op<Readonly<Record<string, Tensor>>, unknown>
-
-/** The definition with its type parameters forgotten, as the tape stores it. */
-export interface AnyOp {
-  readonly name: string
-  backward(
-    run: BackwardRun<string>,
-    dy: GpuArray<'f32'>,
-    saved: Saved,
-    attributes: unknown,
-  ): Readonly<Record<string, GpuArray<'f32'> | undefined>>
-}
 
 const registry = new Map<string, RegisteredOp>()
 

@@ -2,7 +2,7 @@ import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { DType, GpuArray } from '../gpu/gpuArray.ts'
-import type { AnyOp, BackwardRun, OpRun } from './op.ts'
+import type { AnyOp, BackwardRun, OpRun } from './opRun.ts'
 import { Tensor } from './tensor.ts'
 
 interface Node {

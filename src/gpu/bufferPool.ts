@@ -1,5 +1,5 @@
 import { GpuOutOfMemoryError } from './errors.ts'
-import { Storage } from './gpuArray.ts'
+import { Storage } from './storage.ts'
 
 /** Bytes and buffers of a pool, or of all pools of a device. */
 export interface MemoryUse {
@@ -49,7 +49,7 @@ export class BufferPool {
     this.use.live += size
     if (kept) {
       this.use.pooled -= size
-      return new Storage(kept.buffer, size, this)
+      return new Storage(kept.buffer, size, this.#recycle)
     }
     const buffer = this.device.createBuffer({
       label,
@@ -60,11 +60,11 @@ export class BufferPool {
     this.use.buffers++
     this.use.created++
     this.use.peak = Math.max(this.use.peak, this.use.live + this.use.pooled)
-    return new Storage(buffer, size, this)
+    return new Storage(buffer, size, this.#recycle)
   }
 
-  /** Takes back a storage that nothing uses any more. */
-  recycle(storage: Storage): void {
+  // Takes back a storage that nothing uses any more.
+  readonly #recycle = (storage: Storage): void => {
     if (!this.#all.has(storage.buffer)) return
     this.use.live -= storage.size
     this.use.pooled += storage.size

@@ -8,13 +8,8 @@ import {
   GpuValidationError,
 } from './errors.ts'
 import { type DType, GpuArray, type HostArray } from './gpuArray.ts'
-import {
-  type KernelCall,
-  type KernelInfo,
-  PipelineCache,
-  packParams,
-  pipelineKey,
-} from './kernel.ts'
+import { type KernelCall, PipelineCache, packParams, pipelineKey } from './kernel.ts'
+import type { KernelInfo } from './kernelInfo.ts'
 import { noAdapterMessage, openDawn } from './openDawn.ts'
 import { type DeviceProfile, profileOf } from './profile.ts'
 import { Program } from './program.ts'

@@ -1,5 +1,5 @@
-import type { BufferPool } from './bufferPool.ts'
 import { GpuError } from './errors.ts'
+import type { Storage } from './storage.ts'
 
 /** Element types of arrays on the device; all are four bytes wide. */
 export type DType = 'f32' | 'u32' | 'i32'
@@ -10,32 +10,6 @@ export type HostArray<D extends DType> = D extends 'f32'
   : D extends 'u32'
     ? Uint32Array
     : Int32Array
-
-/** One device buffer with a count of the arrays that use it. */
-export class Storage {
-  #uses = 1
-
-  constructor(
-    readonly buffer: GPUBuffer,
-    readonly size: number,
-    private readonly pool: BufferPool,
-  ) {}
-
-  get uses(): number {
-    return this.#uses
-  }
-
-  retain(): void {
-    if (this.#uses === 0) throw new GpuError(`buffer ${this.buffer.label} was already released`)
-    this.#uses++
-  }
-
-  release(): void {
-    if (this.#uses === 0) throw new GpuError(`buffer ${this.buffer.label} was released twice`)
-    this.#uses--
-    if (this.#uses === 0) this.pool.recycle(this)
-  }
-}
 
 /**
  * A dense row-major array on the device: a shape over a slice of a storage buffer.

@@ -1,4 +1,4 @@
-import type { OpRun } from '../autograd/op.ts'
+import type { OpRun } from '../autograd/opRun.ts'
 import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'

@@ -1,0 +1,20 @@
+import type { DType } from './gpuArray.ts'
+
+/** What reflection found in one shader; written by scripts/generateShaders.mjs. */
+export interface KernelInfo {
+  /** File under shaders/. */
+  readonly source: string
+  readonly bindings: Readonly<
+    Record<
+      string,
+      { readonly binding: number; readonly access: 'read' | 'read_write'; readonly type: DType }
+    >
+  >
+  /** Fields of the uniform struct `params`; empty when the shader has none. */
+  readonly params: Readonly<Record<string, { readonly offset: number; readonly type: DType }>>
+  readonly paramsSize: number
+  /** Numbers that the shader imports from `constants::`. */
+  readonly constants: readonly string[]
+  /** Switches that the shader tests with `@if`. */
+  readonly conditions: readonly string[]
+}
