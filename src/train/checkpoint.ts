@@ -74,5 +74,5 @@ async function checkpointSteps(runFolder: string): Promise<string[]> {
   const names = await readdir(path.join(runFolder, FOLDER)).catch(() => [])
   return names
     .filter((name) => /^\d+\.safetensors$/.test(name))
-    .sort((a, b) => parseInt(a) - parseInt(b))
+    .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
 }

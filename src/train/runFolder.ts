@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { parse, stringify } from 'smol-toml'
-import writeFileAtomic from 'write-file-atomic'
+import { writeFileWhole } from '../data/files.ts'
 import type { TrainConfig } from './config.ts'
 
 /** A line of metrics.jsonl: a logged step or an epoch. */
@@ -31,7 +31,7 @@ export class RunFolder {
       if (before !== undefined && isSame(before, text)) return true
       await rm(this.folder, { recursive: true, force: true })
       await mkdir(this.folder, { recursive: true })
-      await writeFileAtomic(this.file('config.toml'), text)
+      await writeFileWhole(this.file('config.toml'), text)
     } catch (error) {
       throw new Error(`the run folder ${this.folder} can't be written: ${(error as Error).message}`)
     }
@@ -46,7 +46,7 @@ export class RunFolder {
   }
 
   async writeMetrics(lines: readonly MetricsLine[]): Promise<void> {
-    await writeFileAtomic(
+    await writeFileWhole(
       this.file('metrics.jsonl'),
       lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
     )

@@ -1,0 +1,34 @@
+import process from 'node:process'
+import { Command, CommanderError } from 'commander'
+import { TrainingInterrupted } from '../train/trainer.ts'
+import { doctorCommand } from './doctor.ts'
+import { quickstartCommand } from './quickstart.ts'
+import { packageVersion } from './version.ts'
+
+const EXIT = { failed: 1, usage: 2, interrupted: 130 }
+
+const program = new Command('gramgrad')
+  .description('Trains image classifiers through WebGPU and shows what an objective does to the features.')
+  .version(packageVersion())
+  .option('--debug', 'show stack traces')
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text) })
+
+for (const command of [quickstartCommand(), doctorCommand()]) {
+  command.exitOverride().option('--debug', 'show stack traces')
+  program.addCommand(command)
+}
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error as Error)
+}
+
+function exitCodeOf(error: Error): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage
+  if (error instanceof TrainingInterrupted) return EXIT.interrupted
+  const text = process.argv.includes('--debug') ? error.stack : `gramgrad: ${error.message}`
+  process.stderr.write(`${text}\n`)
+  return EXIT.failed
+}
