@@ -105,7 +105,7 @@ export class Tape {
       }
       for (const array of Object.values(node.saved)) array?.release()
     }
-    for (const [leaf, gradient] of gradients) leaf.gradient = gradient
+    for (const [leaf, gradient] of gradients) this.#hand(leaf, gradient)
   }
 
   /** Gives back everything that was computed and not kept. */
@@ -118,12 +118,15 @@ export class Tape {
 
   #backwardNode(node: Node, dy: GpuArray<'f32'>, gradients: Map<Tensor, GpuArray<'f32'>>): void {
     const { run, end } = this.#opRun(node.inputs, node.needs)
+    const begun = new Set<Tensor>()
     const backwardRun: BackwardRun<string> = {
       ...run,
       gradientOf: (name) => {
         const tensor = node.inputs[name]!
         // A parameter's first contribution goes straight to where the optimiser reads it.
-        if (tensor.isLeaf && tensor.gradient && !gradients.has(tensor)) return tensor.gradient
+        const isFirst = !gradients.has(tensor) && !begun.has(tensor)
+        begun.add(tensor)
+        if (tensor.isLeaf && tensor.gradient && isFirst) return tensor.gradient
         return this.gpu.empty('f32', tensor.shape, `d ${node.op.name}.${name}`)
       },
     }
@@ -137,8 +140,22 @@ export class Tape {
     end()
   }
 
-  #accumulate(tensor: Tensor, sum: GpuArray<'f32'>, term: GpuArray<'f32'>): GpuArray<'f32'> {
+  /** Leaves a leaf its gradient, in the array that it has for it or in one that is its own. */
+  #hand(leaf: Tensor, gradient: GpuArray<'f32'>): void {
+    if (gradient === leaf.gradient) return
+    if (!leaf.gradient && gradient.storage.uses === 1) {
+      leaf.gradient = gradient
+      return
+    }
+    leaf.gradient ??= this.gpu.empty('f32', leaf.shape, 'gradient')
+    this.gpu.copy(gradient, leaf.gradient)
+    gradient.release()
+  }
+
+  #accumulate(tensor: Tensor, a: GpuArray<'f32'>, b: GpuArray<'f32'>): GpuArray<'f32'> {
     const { gpu } = this
+    // An op may return a tensor's own gradient array second.
+    const [sum, term] = b === tensor.gradient ? [b, a] : [a, b]
     if (sum === tensor.gradient || sum.storage.uses === 1) {
       gpu.dispatch(kernels.elementwise_accumulate, {
         ...elementwiseCall(gpu, sum, {}),

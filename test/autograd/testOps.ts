@@ -1,0 +1,66 @@
+import { convolve } from '../../src/autograd/convolution.ts'
+import { defineOp } from '../../src/autograd/op.ts'
+import type { Tensor } from '../../src/autograd/tensor.ts'
+import { elementwiseCall } from '../../src/gpu/elementwise.ts'
+import { kernels } from '../../src/gpu/generated/kernels.ts'
+import type { GpuArray } from '../../src/gpu/gpuArray.ts'
+
+/** Ops that only tests use, to put an op under test into the middle of a graph. */
+export const testOps: ReadonlySet<string> = new Set(['test.weightedSum', 'test.scale'])
+
+/** y = sum over i of r[i] * x[i], a scalar [1]. */
+export const weightedSum = defineOp<{ x: Tensor }, { readonly r: GpuArray<'f32'> }>()({
+  name: 'test.weightedSum',
+  gradientCases: [],
+  forward({ gpu }, { x }, { r }) {
+    const y = gpu.empty('f32', [1], 'weightedSum')
+    const one = {
+      batch: 1,
+      inHeight: 1,
+      inWidth: 1,
+      outHeight: 1,
+      outWidth: 1,
+      outChannels: 1,
+      kernelHeight: 1,
+      kernelWidth: 1,
+      strideH: 1,
+      strideW: 1,
+      padH: 0,
+      padW: 0,
+      dilationH: 1,
+      dilationW: 1,
+    }
+    convolve(gpu, { ...one, inChannels: x.length }, { x, w: r, y })
+    return { output: y, saved: {} }
+  },
+  backward(run, dy, _, { r }) {
+    const dx = run.gradientOf('x')
+    run.gpu.dispatch(kernels.loss_scale_gradient, {
+      ...elementwiseCall(run.gpu, dx, {}),
+      buffers: { g: r, dloss: dy, dx },
+    })
+    return { x: dx }
+  },
+})
+
+/** y = factor[0] * x. */
+export const scale = defineOp<{ x: Tensor }, { readonly factor: GpuArray<'f32'> }>()({
+  name: 'test.scale',
+  gradientCases: [],
+  forward({ gpu }, { x }, { factor }) {
+    const y = gpu.empty('f32', x.shape, 'scale')
+    gpu.dispatch(kernels.loss_scale_gradient, {
+      ...elementwiseCall(gpu, y, {}),
+      buffers: { g: x, dloss: factor, dx: y },
+    })
+    return { output: y, saved: {} }
+  },
+  backward(run, dy, _, { factor }) {
+    const dx = run.gradientOf('x')
+    run.gpu.dispatch(kernels.loss_scale_gradient, {
+      ...elementwiseCall(run.gpu, dx, {}),
+      buffers: { g: dy, dloss: factor, dx },
+    })
+    return { x: dx }
+  },
+})
