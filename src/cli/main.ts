@@ -8,7 +8,9 @@ import { packageVersion } from './version.ts'
 const EXIT = { failed: 1, usage: 2, interrupted: 130 }
 
 const program = new Command('gramgrad')
-  .description('Trains image classifiers through WebGPU and shows what an objective does to the features.')
+  .description(
+    'Trains image classifiers through WebGPU and shows what an objective does to the features.',
+  )
   .version(packageVersion())
   .option('--debug', 'show stack traces')
   .exitOverride()

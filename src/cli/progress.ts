@@ -1,5 +1,5 @@
 import process from 'node:process'
-import { type SingleBar, MultiBar, Presets } from 'cli-progress'
+import { MultiBar, Presets, type SingleBar } from 'cli-progress'
 
 const LINE_MILLISECONDS = 5000
 
@@ -51,7 +51,9 @@ function timeLeft(start: number, first: number, done: number, total: number): st
   if (done <= first || done >= total) return ''
   const seconds = ((Date.now() - start) / 1000 / (done - first)) * (total - done)
   const minutes = Math.floor(seconds / 60)
-  return minutes > 0 ? `${minutes} min ${Math.round(seconds % 60)} s left` : `${Math.ceil(seconds)} s left`
+  return minutes > 0
+    ? `${minutes} min ${Math.round(seconds % 60)} s left`
+    : `${Math.ceil(seconds)} s left`
 }
 
 function barTask(bars: MultiBar, task: string, total: number, unit: string): TaskProgress {

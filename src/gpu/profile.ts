@@ -2,6 +2,8 @@
 export interface DeviceProfile {
   readonly adapter: string
   readonly driver: string
+  /** What Dawn runs on: Vulkan, Metal, D3D12; unknown in a browser. */
+  readonly backend: string
   /** True for a driver that runs shaders on the CPU (llvmpipe, SwiftShader, WARP). */
   readonly software: boolean
   /** Invocations of a workgroup; on a software driver one SIMD vector. */
@@ -23,6 +25,7 @@ export function profileOf(adapter: GPUAdapter): DeviceProfile {
   return {
     adapter: info.device || info.description || info.vendor || 'unknown adapter',
     driver: info.description || 'unknown driver',
+    backend: (info as { backendType?: string }).backendType ?? 'unknown',
     software,
     lanes: software ? 8 : 64,
     subgroups8: software && subgroups && info.subgroupMinSize === 8 && info.subgroupMaxSize === 8,

@@ -9,6 +9,9 @@ import type { Program } from '../gpu/program.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { countCorrect } from './top1.ts'
 
+/** Divides the embedded test split, so that one recording serves all its batches. */
+export const EVALUATION_BATCH = 250
+
 /** What a pass over a split shows of each batch, all on the device. */
 export interface EvaluationBatch {
   /** [N, H, W, 3], prepared for the network. */
@@ -72,14 +75,15 @@ export async function top1(
   model: ResNet,
   dataset: Dataset,
   split: ImageSplit,
-  batchSize = 256,
+  onBatch: (done: number) => void = () => {},
 ): Promise<number> {
   const correct = gpu.zeros('u32', [1], 'correct')
   await gpu.flush()
-  await forEachBatch(gpu, dataset, split, batchSize, (tape, { images, labels }) => {
+  const body = (tape: Tape, { images, labels }: EvaluationBatch) => {
     const logits = model.forward(tape, images, { training: false })
     countCorrect(gpu, logits.value, labels, correct)
-  })
+  }
+  await forEachBatch(gpu, dataset, split, EVALUATION_BATCH, body, onBatch)
   const [count] = await gpu.read(correct)
   correct.release()
   return count! / split.count

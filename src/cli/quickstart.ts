@@ -1,0 +1,132 @@
+import process from 'node:process'
+import { pathToFileURL } from 'node:url'
+import { Command, InvalidArgumentError } from 'commander'
+import { openDataset } from '../data/registry.ts'
+import { openGpu } from '../gpu/gpu.ts'
+import { quickstart, quickstartRecipe } from '../study/quickstart.ts'
+import { renderReport } from '../study/report/renderReport.ts'
+import { formatTable } from '../study/report/textTable.ts'
+import { TrainingInterrupted } from '../train/trainer.ts'
+import { Progress, type TaskProgress } from './progress.ts'
+import { packageVersion, webgpuVersion } from './version.ts'
+
+interface Options {
+  readonly out: string
+  readonly dataset: string
+  readonly size: 'subset' | 'full' | 'auto'
+  readonly seed: number
+  readonly steps: number
+  readonly batch: number
+  readonly width: number
+  readonly json?: boolean
+  readonly unsafeFast?: boolean
+}
+
+function number(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !Number.isFinite(value))
+    throw new InvalidArgumentError('expected a number')
+  return value
+}
+
+export function quickstartCommand(): Command {
+  return new Command('quickstart')
+    .description('train ResNet-50 with two objectives and report what they did to the features')
+    .option('--out DIR', 'folder of the runs and the report', 'runs/quickstart')
+    .option('--dataset NAME', 'fashion-mnist or idx:PATH', 'fashion-mnist')
+    .option(
+      '--size SIZE',
+      'fashion-mnist: subset, full or auto (full where it is installed)',
+      'auto',
+    )
+    .option('--seed N', 'seed of the weights and of the data order', number, 1)
+    .option('--steps N', 'training steps an objective', number, quickstartRecipe.steps)
+    .option('--batch N', 'images a step', number, quickstartRecipe.batch)
+    .option('--width X', 'width multiplier of ResNet-50', number, quickstartRecipe.width)
+    .option('--unsafe-fast', "turn the driver's index clamping off")
+    .option('--json', 'print the result as one JSON object')
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  const progress = new Progress()
+  const interrupt = new AbortController()
+  process.on('SIGINT', () => {
+    // A second Ctrl-C does not wait; the last checkpoint stands.
+    if (interrupt.signal.aborted) process.exit(130)
+    interrupt.abort()
+    progress.say('Interrupted: finishing the step and writing a checkpoint ...')
+  })
+  const { dataset: name, size, out } = options
+  const dataset = await openDataset(name, name === 'fashion-mnist' ? { size } : {})
+  const gpu = await openGpu({
+    unsafeFast: !!options.unsafeFast,
+    onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
+  })
+  progress.say(
+    `${gpu.profile.driver}; ${dataset.train.count} training and ${dataset.test.count} test images of ${dataset.name}`,
+  )
+  const tasks = new Tasks(progress)
+  try {
+    const result = await quickstart(gpu, {
+      ...options,
+      dataset,
+      command: commandLine(),
+      versions: {
+        gramgrad: packageVersion(),
+        node: process.versions.node,
+        webgpu: webgpuVersion(),
+      },
+      signal: interrupt.signal,
+      onTrain: (label, { step, steps, loss, imagesPerSecond }) =>
+        tasks.update(
+          `Training ${label}`,
+          step,
+          steps,
+          'steps',
+          `${imagesPerSecond.toFixed(0)} images/s, loss ${loss.toPrecision(3)}`,
+        ),
+      onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
+    })
+    const files = await renderReport(result, out)
+    progress.stop()
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+    else process.stdout.write(`\n${formatTable(result)}\n`)
+    const report = files.find((file) => file.endsWith('.html'))!
+    process.stderr.write(`\nReport: ${pathToFileURL(report).href}\n`)
+  } catch (error) {
+    progress.stop()
+    if (error instanceof TrainingInterrupted)
+      process.stderr.write(
+        `Stopped after step ${error.step}; the same command goes on from there.\n`,
+      )
+    throw error
+  } finally {
+    gpu.close()
+  }
+}
+
+/** One bar a task, made when it is first heard of. */
+class Tasks {
+  readonly #tasks = new Map<string, TaskProgress>()
+
+  constructor(private readonly progress: Progress) {}
+
+  update(name: string, done: number, total: number, unit: string, note?: string): void {
+    let task = this.#tasks.get(name)
+    if (!task) {
+      task = this.progress.task(name, total, unit)
+      this.#tasks.set(name, task)
+    }
+    task.update(done, note)
+    if (done === total) {
+      task.end()
+      this.#tasks.delete(name)
+    }
+  }
+}
+
+function commandLine(): string {
+  const extra = process.argv.slice(3)
+  return extra.length > 0 ? `npm start -- ${extra.join(' ')}` : 'npm start'
+}

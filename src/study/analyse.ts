@@ -1,0 +1,115 @@
+import { LayerStatistics } from '../analysis/layerStatistics.ts'
+import { MinibatchCka } from '../analysis/minibatchCka.ts'
+import { Tape } from '../autograd/tape.ts'
+import { Tensor } from '../autograd/tensor.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { ImagePreparer } from '../data/prepareImages.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
+import type { ResNet } from '../nn/resnet.ts'
+import { EVALUATION_BATCH, forEachBatch } from '../train/evaluate.ts'
+import type { CkaComparison, LayerResult } from './studyResult.ts'
+
+export interface NamedModel {
+  readonly name: string
+  readonly model: ResNet
+}
+
+export interface Analysis {
+  /** Of each model, in order. */
+  readonly layers: readonly { layers: LayerResult[]; undefined?: Record<string, string> }[]
+  /** The first model against each of the others. */
+  readonly cka: CkaComparison[]
+  readonly input: [number, number, number]
+  readonly examples: number
+}
+
+/**
+ * What every layer of the models makes of the test images: class separation, sparsity, and CKA of
+ * the first model's layers with those of each other model; in one pass, on the device.
+ */
+export async function analyse(
+  gpu: Gpu,
+  dataset: Dataset,
+  models: readonly NamedModel[],
+  onImages: (done: number, total: number) => void,
+): Promise<Analysis> {
+  const { height, width, channels } = new ImagePreparer(dataset)
+  const input: [number, number, number] = [height, width, channels]
+  const sizes = featureSizes(gpu, models[0]!.model, input)
+  const statistics = models.map(() => new LayerStatistics(gpu, sizes, dataset.classes))
+  const names = sizes.map(({ layer }) => layer)
+  const comparisons = models.slice(1).map(() => new MinibatchCka(gpu, names, names))
+  await gpu.flush()
+  await forEachBatch(
+    gpu,
+    dataset,
+    dataset.test,
+    EVALUATION_BATCH,
+    (tape, { images, labels }) => {
+      const features = models.map(({ model }) => layerOutputs(tape, model, images))
+      for (const [i, arrays] of features.entries()) statistics[i]!.add(arrays, labels)
+      for (const [i, cka] of comparisons.entries()) cka.add(features[0]!, features[i + 1]!)
+      for (const array of features.flat()) array.release()
+    },
+    (done) => onImages(done, dataset.test.count),
+  )
+  const layers = []
+  for (const statistic of statistics) {
+    layers.push(describeLayers(await statistic.result()))
+    statistic.release()
+  }
+  const cka: CkaComparison[] = []
+  for (const [i, comparison] of comparisons.entries()) {
+    const { matrix, undefined: reasons, n, batches } = await comparison.result()
+    comparison.release()
+    cka.push({
+      a: models[0]!.name,
+      b: models[i + 1]!.name,
+      layersA: names,
+      layersB: names,
+      matrix: matrix.map((row) => [...row]),
+      ...(Object.keys(reasons).length > 0 ? { undefined: { ...reasons } } : {}),
+      estimator: 'unbiased',
+      n,
+      batches,
+    })
+  }
+  return { layers, cka, input, examples: dataset.test.count }
+}
+
+/** A forward pass in evaluation mode that keeps every layer's output; the caller releases them. */
+function layerOutputs(tape: Tape, model: ResNet, images: Tensor): GpuArray<'f32'>[] {
+  const outputs: GpuArray<'f32'>[] = []
+  model.forward(tape, images, {
+    training: false,
+    onLayer: (_, output) => outputs.push(tape.keep(output).value),
+  })
+  return outputs
+}
+
+function featureSizes(gpu: Gpu, model: ResNet, input: readonly [number, number, number]) {
+  const sizes: { layer: string; features: number }[] = []
+  const image = new Tensor(gpu.zeros('f32', [1, ...input]))
+  const tape = new Tape(gpu, false)
+  model.forward(tape, image, {
+    training: false,
+    onLayer: (layer, output) => sizes.push({ layer, features: output.value.length }),
+  })
+  tape.dispose()
+  image.value.release()
+  return sizes
+}
+
+function describeLayers(statistics: Awaited<ReturnType<LayerStatistics['result']>>) {
+  const layers = statistics.map(({ layer: name, features, r2, nonZero }) => ({
+    name,
+    features,
+    r2,
+    nonZero,
+  }))
+  const reasons: Record<string, string> = {}
+  for (const statistic of statistics)
+    if (statistic.undefined) reasons[`${statistic.layer}.r2`] = statistic.undefined
+  return Object.keys(reasons).length > 0 ? { layers, undefined: reasons } : { layers }
+}
