@@ -32,17 +32,17 @@ function number(text: string): number {
 export function quickstartCommand(): Command {
   return new Command('quickstart')
     .description('train ResNet-50 with two objectives and report what they did to the features')
-    .option('--out DIR', 'folder of the runs and the report', 'runs/quickstart')
-    .option('--dataset NAME', 'fashion-mnist or idx:PATH', 'fashion-mnist')
+    .option('--out <DIR>', 'folder of the runs and the report', 'runs/quickstart')
+    .option('--dataset <NAME>', 'fashion-mnist or idx:PATH', 'fashion-mnist')
     .option(
-      '--size SIZE',
+      '--size <SIZE>',
       'fashion-mnist: subset, full or auto (full where it is installed)',
       'auto',
     )
-    .option('--seed N', 'seed of the weights and of the data order', number, 1)
-    .option('--steps N', 'training steps an objective', number, quickstartRecipe.steps)
-    .option('--batch N', 'images a step', number, quickstartRecipe.batch)
-    .option('--width X', 'width multiplier of ResNet-50', number, quickstartRecipe.width)
+    .option('--seed <N>', 'seed of the weights and of the data order', number, 1)
+    .option('--steps <N>', 'training steps an objective', number, quickstartRecipe.steps)
+    .option('--batch <N>', 'images a step', number, quickstartRecipe.batch)
+    .option('--width <X>', 'width multiplier of ResNet-50', number, quickstartRecipe.width)
     .option('--unsafe-fast', "turn the driver's index clamping off")
     .option('--json', 'print the result as one JSON object')
     .action(run)
