@@ -73,7 +73,7 @@ export async function pose(
     const values = kinks[op.opName]?.(inputs, attributes).value ?? []
     if (!values.every((v) => Math.abs(v) > KINK_MARGIN)) continue
     const output = references[op.opName]!(inputs, attributes)
-    const also = names[output.value.length % names.length]!
+    const also = names[op.gradientCases.indexOf(gradientCase) % names.length]!
     const r = hashValues(output.value.length, 7).map((v) => COEFFICIENT * (v + 0.75))
     const q = hashValues(inputs[also]!.value.length, 8)
     return { op, gradientCase, inputs, aliases, attributes, output, r, q, also }
@@ -199,7 +199,11 @@ export async function solve(
     leaf.value.release()
     if (leaf.gradient && !slots.includes(leaf.gradient)) leaf.gradient.release()
   }
-  for (const slot of slots) await checkSlot(gpu, slot)
+  for (const slot of slots) {
+    if (!Object.values(leaves).some(({ gradient }) => gradient === slot))
+      throw new Error(`${op.opName}: a gradient array of [${slot.shape}] was replaced`)
+    await checkSlot(gpu, slot)
+  }
   for (const array of [output, factor, r, q]) array.release()
   releaseArrays(attributes)
   return result
