@@ -2,6 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Chart, renderSvg } from '../../src/study/report/chart.ts'
 import { ckaHeatMap } from '../../src/study/report/ckaHeatMap.ts'
+import { drawFigures } from '../../src/study/report/figures.ts'
 import { placeLabels } from '../../src/study/report/labelPlacement.ts'
 import { nonZeroFigure, r2Figure } from '../../src/study/report/layerFigures.ts'
 import { layoutLayers } from '../../src/study/report/layerLayout.ts'
@@ -122,6 +123,16 @@ test('one epoch, one objective, one layer', async () => {
     assert.is(titles(svg).length, 1)
     assert.not.match(svg, /NaN|Infinity/)
   }
+})
+
+test('without a finished epoch there is no training figure', async () => {
+  const result = sampleStudyResult()
+  for (const objective of result.objectives) objective.history = []
+  const groups = await drawFigures(result)
+  assert.equal(
+    groups.map(({ section }) => section),
+    ['layers', 'layers', 'cka'],
+  )
 })
 
 test('layers are laid out by stage', () => {

@@ -18,6 +18,7 @@ export function findings(result: StudyResult): string[] {
       result.objectives.map(({ label, top1 }) => ({ label, value: top1 })),
       percent,
     ),
+    guessing(result),
     extremes(
       `Class separation R² in the penultimate layer (${at})`,
       result.objectives.map((o) => ({ label: o.label, value: penultimate(o).r2 })),
@@ -58,6 +59,14 @@ function extremes(
   if (defined.length === 1) return `${subject} is ${top} for ${defined[0]!.label}.`
   if (top === bottom) return `${subject} is the same, ${top}, for ${labelsOf(top)}.`
   return `${subject} is highest for ${labelsOf(top)} (${top}) and lowest for ${labelsOf(bottom)} (${bottom}).`
+}
+
+/** Networks that learned nothing, whose features are therefore not worth comparing. */
+function guessing({ objectives, dataset }: StudyResult): string | undefined {
+  const chance = 1 / dataset.classes
+  const untrained = objectives.filter(({ top1 }) => !(top1 > chance)).map(({ label }) => label)
+  if (untrained.length === 0) return undefined
+  return `${formatList(untrained)} did no better than guessing among ${dataset.classes} classes (${formatPercent(chance)}).`
 }
 
 /** Where along depth objectives differ: the layer of the largest range, and where half of it is reached. */
@@ -109,9 +118,9 @@ function ckaFindings({ cka, objectives }: StudyResult): string[] {
     const first = pairs.find(({ value }) => value < ckaThreshold)
     const lowest = pairs.reduce((a, b) => (b.value < a.value ? b : a))
     if (first) {
-      below.push(`in ${first.layer} (${formatFixed(first.value, 2)}) for ${whom(comparison)}`)
+      below.push(`in ${first.layer} (${formatFixed(first.value, 3)}) for ${whom(comparison)}`)
     } else {
-      const where = `lowest ${formatFixed(lowest.value, 2)} in ${lowest.layer}`
+      const where = `lowest ${formatFixed(lowest.value, 3)} in ${lowest.layer}`
       above.push(`${whom(comparison)} (${where}${whole ? '' : '; some are undefined'})`)
     }
   }

@@ -3,7 +3,7 @@
  * Features?" (NeurIPS 2021): ImageNet top-1 accuracy (0..1) and class separation R² of the penultimate
  * layer, on ImageNet's training set, means of eight ResNet-50 networks an objective.
  */
-export const paperTable3: Readonly<Record<string, { top1: number; r2: number }>> = {
+const paperTable3: Readonly<Record<string, { top1: number; r2: number }>> = {
   softmax: { top1: 0.77, r2: 0.349 },
   'label-smoothing': { top1: 0.776, r2: 0.42 },
   sigmoid: { top1: 0.779, r2: 0.427 },
