@@ -2,8 +2,9 @@ import { tmpdir } from 'node:os'
 import process from 'node:process'
 import { GpuAdapterError } from './errors.ts'
 
-// Dawn aborts the process when its instance is collected while a device lives.
-const instances: GPU[] = []
+// Dawn aborts the process when its instance is collected while a device lives. Devices share one,
+// for each keeps two megabytes.
+const instances = new Map<boolean, GPU>()
 
 function installHint(): string {
   if (process.platform === 'linux')
@@ -17,21 +18,28 @@ function installHint(): string {
  *
  * @throws GpuAdapterError when the npm package `webgpu` has no binary for this platform
  */
-export async function openDawn(options: { unsafeFast: boolean }): Promise<GPU> {
+export async function openDawn({ unsafeFast }: { unsafeFast: boolean }): Promise<GPU> {
+  const opened = instances.get(unsafeFast)
+  if (opened) return opened
   // Mesa warns when this is unset, though it puts nothing there.
   if (process.platform === 'linux' && !process.env.XDG_RUNTIME_DIR)
     process.env.XDG_RUNTIME_DIR = tmpdir()
   try {
     const { create, globals } = await import('webgpu')
     Object.assign(globalThis, globals)
-    const gpu = create(options.unsafeFast ? ['enable-dawn-features=disable_robustness'] : [])
-    instances.push(gpu)
+    const gpu = create(unsafeFast ? ['enable-dawn-features=disable_robustness'] : [])
+    instances.set(unsafeFast, gpu)
     return gpu
   } catch (error) {
     throw new GpuAdapterError(
       `the npm package webgpu does not load on ${process.platform}-${process.arch}: ${(error as Error).message}`,
     )
   }
+}
+
+/** The API that Dawn runs on by default on this platform. */
+export function dawnBackend(): string {
+  return { darwin: 'Metal', win32: 'Direct3D 12' }[process.platform as string] ?? 'Vulkan'
 }
 
 /** The sentence for a machine without a usable adapter. */

@@ -2,7 +2,7 @@
 export interface DeviceProfile {
   readonly adapter: string
   readonly driver: string
-  /** What Dawn runs on: Vulkan, Metal, D3D12; unknown in a browser. */
+  /** What the adapter runs on: Vulkan, Metal, Direct3D 12, or a browser's own choice. */
   readonly backend: string
   /** True for a driver that runs shaders on the CPU (llvmpipe, SwiftShader, WARP). */
   readonly software: boolean
@@ -17,7 +17,7 @@ export interface DeviceProfile {
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|basic render|software/i
 
 /** Reads a profile off an adapter. */
-export function profileOf(adapter: GPUAdapter): DeviceProfile {
+export function profileOf(adapter: GPUAdapter, backend: string): DeviceProfile {
   const { info } = adapter
   const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`
   const software = SOFTWARE.test(text)
@@ -25,7 +25,7 @@ export function profileOf(adapter: GPUAdapter): DeviceProfile {
   return {
     adapter: info.device || info.description || info.vendor || 'unknown adapter',
     driver: info.description || 'unknown driver',
-    backend: (info as { backendType?: string }).backendType ?? 'unknown',
+    backend,
     software,
     lanes: software ? 8 : 64,
     subgroups8: software && subgroups && info.subgroupMinSize === 8 && info.subgroupMaxSize === 8,

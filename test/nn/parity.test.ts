@@ -28,6 +28,8 @@ const ACTIVATIONS = 1e-4
 const GRADIENTS = 1e-3
 const STATISTICS = 1e-5
 const STEPS = 1e-4
+// The parameters move by 2e-3 of their size, so their error is a thousandth of the move.
+const MOVES = 2e-2
 
 const objectives = [
   ['softmax', 'softmax', 0.02],
@@ -109,6 +111,9 @@ for (const [name, width] of widths)
           nesterov: true,
           weightDecay: 8e-5,
         })
+        const before = new Map<string, Float32Array>()
+        for (const { spec, value } of model.parameters.parameters)
+          before.set(spec.name, sampled(await gpu.read(value.value), name))
         const shape = [8, 32, 32, 3] as const
         const step = await TrainStep.record(gpu, model, objective(loss), sgd, shape)
         for (let i = 0; i < 5; i++) {
@@ -120,6 +125,10 @@ for (const [name, width] of widths)
         for (const { spec, value } of model.parameters.parameters) {
           const values = sampled(await gpu.read(value.value), name)
           isClose(values, expected.get(spec.name)!, STEPS, spec.name)
+          const start = before.get(spec.name)!
+          const moved = (end: Float32Array) => end.map((v, i) => v - start[i]!)
+          const move = moved(expected.get(spec.name)!)
+          isClose(moved(values), move, MOVES, `the move of ${spec.name}`)
         }
       }))
   }
