@@ -38,7 +38,7 @@ const FACTOR = 0.5
  * Values evenly spaced over [-0.5, 0.5) in a hashed order, exact in f32: no two are closer than 1/n,
  * none is closer to 0 than 1/4n, so a step of a finite difference crosses no tie and no kink at 0.
  */
-export function spacedValues(length: number, seed: number): Float32Array {
+function spacedValues(length: number, seed: number): Float32Array {
   const hashed = hashValues(length, seed)
   const order = [...hashed.keys()].sort((a, b) => hashed[a]! - hashed[b]!)
   const values = new Float32Array(length)

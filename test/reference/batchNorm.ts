@@ -9,7 +9,7 @@ interface Inputs {
 }
 
 /** Mean and biased variance of each channel of x [..., C]. */
-export function channelStatistics(x: HostTensor): { mean: Float64Array; variance: Float64Array } {
+function channelStatistics(x: HostTensor): { mean: Float64Array; variance: Float64Array } {
   const channels = x.shape.at(-1)!
   const rows = x.value.length / channels
   const mean = zeros([channels])

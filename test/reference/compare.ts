@@ -11,13 +11,15 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
   return Math.sqrt(norm === 0 ? difference : difference / norm)
 }
 
-/** Deterministic values in [-0.5, 0.5), exactly representable in f32: a hash of the index. */
+/** 32 well-mixed bits of an index and a seed; reference/hashTensor.py makes the same. */
+export function hashBits(index: number, seed: number): number {
+  let u = (Math.imul(index, 2654435761) + Math.imul(seed, 40503) + 12345) >>> 0
+  u = Math.imul(u ^ (u >>> 15), 2246822519) >>> 0
+  u = Math.imul(u ^ (u >>> 13), 3266489917) >>> 0
+  return (u ^ (u >>> 16)) >>> 0
+}
+
+/** Deterministic values in [-0.5, 0.5], exactly representable in f32: a hash of the index. */
 export function hashValues(length: number, seed: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => {
-    let u = (Math.imul(i, 2654435761) + seed * 40503 + 12345) >>> 0
-    u = Math.imul(u ^ (u >>> 15), 2246822519) >>> 0
-    u = Math.imul(u ^ (u >>> 13), 3266489917) >>> 0
-    u = (u ^ (u >>> 16)) >>> 0
-    return u / 2 ** 32 - 0.5
-  })
+  return Float32Array.from({ length }, (_, i) => hashBits(i, seed) / 2 ** 32 - 0.5)
 }
