@@ -4,7 +4,7 @@ import { type RegisteredOp, registeredOps } from '../../src/autograd/op.ts'
 import '../../src/autograd/ops/index.ts'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
-import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import type { GpuArray } from '../../src/gpu/gpuArray.ts'
 import '../../src/losses/registry.ts'
 import { relativeError } from '../reference/compare.ts'
@@ -80,7 +80,7 @@ async function checkFixture(gpu: Gpu, op: RegisteredOp, fixture: OpFixture): Pro
   }
 }
 
-for (const name of [
+const names = [
   'conv2d',
   'maxPool2d',
   'batchNorm',
@@ -88,12 +88,24 @@ for (const name of [
   'linear',
   'softmaxCrossEntropy',
   'squaredError',
-])
+]
+
+for (const name of names)
   test(`${name} agrees with PyTorch in float64`, async () => {
     const gpu = await openGpu()
+    // On a software driver also in the shape that kernels take on a real GPU.
+    const wide = new Gpu(gpu.device, {
+      ...gpu.profile,
+      lanes: 64,
+      subgroups8: false,
+      targetWorkgroups: 1024,
+    })
     const fixtures = await readOpFixtures(name)
     assert.ok(fixtures.length > 0)
-    for (const fixture of fixtures) await checkFixture(gpu, registeredOps().get(name)!, fixture)
+    for (const fixture of fixtures) {
+      await checkFixture(gpu, registeredOps().get(name)!, fixture)
+      await checkFixture(wide, registeredOps().get(name)!, fixture)
+    }
     gpu.close()
   })
 
