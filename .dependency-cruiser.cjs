@@ -8,7 +8,7 @@ const layers = [
   ['data/'],
   ['train/'],
   ['transfer/', 'analysis/'],
-  ['study/'],
+  ['selfTest/', 'study/'],
   ['index\\.ts$'],
   ['cli/'],
 ]

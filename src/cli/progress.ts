@@ -5,8 +5,8 @@ const LINE_MILLISECONDS = 5000
 
 /** One task's bar. */
 export interface TaskProgress {
-  /** @param note what to show beside the bar */
-  update(done: number, note?: string): void
+  /** @param note what to show beside the bar @param total when it was not known before */
+  update(done: number, note?: string, total?: number): void
   end(): void
 }
 
@@ -61,9 +61,10 @@ function barTask(bars: MultiBar, task: string, total: number, unit: string): Tas
   const start = Date.now()
   let first: number | undefined
   return {
-    update(done, note) {
+    update(done, note, known = total) {
       first ??= done
-      bar.update(done, { note: note ? `${note} ` : '', left: timeLeft(start, first, done, total) })
+      bar.setTotal(known)
+      bar.update(done, { note: note ? `${note} ` : '', left: timeLeft(start, first, done, known) })
     },
     end() {
       bar.stop()
@@ -76,11 +77,11 @@ function lineTask(task: string, total: number, unit: string): TaskProgress {
   let first: number | undefined
   let printedAt = 0
   return {
-    update(done, note) {
+    update(done, note, known = total) {
       first ??= done
-      if (Date.now() - printedAt < LINE_MILLISECONDS && done < total) return
+      if (Date.now() - printedAt < LINE_MILLISECONDS && done < known) return
       printedAt = Date.now()
-      const parts = [`${task}: ${done}/${total} ${unit}`, note, timeLeft(start, first, done, total)]
+      const parts = [`${task}: ${done}/${known} ${unit}`, note, timeLeft(start, first, done, known)]
       process.stderr.write(`${parts.filter(Boolean).join(', ')}\n`)
     },
     end() {},

@@ -8,12 +8,12 @@ import {
 } from '../../src/autograd/convolution.ts'
 import { type Conv2dAttributes, convolutionShape } from '../../src/autograd/ops/conv2d.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { hashValues, relativeError } from '../reference/compare.ts'
+import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'
 import {
   convolutionBackwardData,
   convolutionBackwardWeights,
   convolutionForward,
-} from '../reference/convolution.ts'
+} from '../../src/selfTest/reference/convolution.ts'
 
 type Size = [number, number, number, number]
 

@@ -7,9 +7,9 @@ import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { kernels } from '../../src/gpu/generated/kernels.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { hashValues, relativeError } from '../reference/compare.ts'
-import { globalAvgPool as averageReference } from '../reference/globalAvgPool.ts'
-import { weightedSum } from './testOps.ts'
+import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'
+import { globalAvgPool as averageReference } from '../../src/selfTest/reference/globalAvgPool.ts'
+import { weightedSum } from '../../src/selfTest/testOps.ts'
 
 test('relu has gradient 0 at 0 and below, also at -0', async () => {
   const gpu = await openGpu()

@@ -5,8 +5,6 @@ import { type RegisteredOp, registeredOps } from '../../src/autograd/op.ts'
 import '../../src/autograd/ops/index.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import '../../src/losses/registry.ts'
-import { relativeError } from '../reference/compare.ts'
-import { references } from '../reference/references.ts'
 import {
   type Aliases,
   evaluate,
@@ -17,8 +15,10 @@ import {
   project,
   type Result,
   solve,
-} from './gradientHarness.ts'
-import { testOps } from './testOps.ts'
+} from '../../src/selfTest/gradientHarness.ts'
+import { relativeError } from '../../src/selfTest/reference/compare.ts'
+import { references } from '../../src/selfTest/reference/references.ts'
+import { testOps } from '../../src/selfTest/testOps.ts'
 
 // Float32 rounding against float64; the finite differences add 1e-8. Measured on a software driver:
 // at most 4.2e-6 in batchNorm, whose gradient is a difference of larger terms, 2.4e-7 elsewhere.

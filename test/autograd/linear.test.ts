@@ -4,9 +4,9 @@ import { linear } from '../../src/autograd/ops/linear.ts'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { hashValues, relativeError } from '../reference/compare.ts'
-import { linear as reference } from '../reference/linear.ts'
-import { weightedSum } from './testOps.ts'
+import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'
+import { linear as reference } from '../../src/selfTest/reference/linear.ts'
+import { weightedSum } from '../../src/selfTest/testOps.ts'
 
 // Sums of up to 1,030 products in f32 against float64: measured below 8e-7.
 const TOLERANCE = 5e-6

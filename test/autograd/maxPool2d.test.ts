@@ -4,10 +4,10 @@ import { type MaxPool2dAttributes, maxPool2d } from '../../src/autograd/ops/maxP
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
-import { hashBits } from '../reference/compare.ts'
-import { zeros } from '../reference/hostTensor.ts'
-import { maxPool2dWithIndices } from '../reference/maxPool2d.ts'
-import { weightedSum } from './testOps.ts'
+import { hashBits } from '../../src/selfTest/reference/compare.ts'
+import { zeros } from '../../src/selfTest/reference/hostTensor.ts'
+import { maxPool2dWithIndices } from '../../src/selfTest/reference/maxPool2d.ts'
+import { weightedSum } from '../../src/selfTest/testOps.ts'
 
 /** Whole numbers from 0 to levels - 1, so that windows are full of ties. */
 function integers(length: number, seed: number, levels: number): Float32Array {

@@ -7,11 +7,11 @@ import { Tensor } from '../../src/autograd/tensor.ts'
 import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import type { GpuArray } from '../../src/gpu/gpuArray.ts'
 import '../../src/losses/registry.ts'
-import { relativeError } from '../reference/compare.ts'
-import { hostAttributes } from '../reference/hostTensor.ts'
+import { relativeError } from '../../src/selfTest/reference/compare.ts'
+import { hostAttributes } from '../../src/selfTest/reference/hostTensor.ts'
+import { references } from '../../src/selfTest/reference/references.ts'
+import { weightedSum } from '../../src/selfTest/testOps.ts'
 import { type OpFixture, readOpFixtures } from '../reference/opFixtures.ts'
-import { references } from '../reference/references.ts'
-import { weightedSum } from './testOps.ts'
 
 // PyTorch's own float32 is within 2e-6 of these float64 results. Measured on a software driver: below
 // 9e-7, and 2.7e-6 for batch norm at a mean of 85 deviations, where f32 leaves the mean that much.

@@ -6,7 +6,7 @@ import { relu } from '../../src/autograd/ops/relu.ts'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
-import { weightedSum } from './testOps.ts'
+import { weightedSum } from '../../src/selfTest/testOps.ts'
 
 // Small integers: every product and sum below is exact in f32, so results are compared with ===.
 const R = [1, -2, 3, 4, 5]

@@ -6,8 +6,8 @@ import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { instantiate } from '../../src/losses/objective.ts'
 import { objectiveNamed } from '../../src/losses/registry.ts'
 import { Sgd } from '../../src/optim/sgd.ts'
+import { relativeError } from '../../src/selfTest/reference/compare.ts'
 import { TrainStep } from '../../src/train/trainStep.ts'
-import { relativeError } from '../reference/compare.ts'
 import {
   fixture,
   hashTensor,

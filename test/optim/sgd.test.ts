@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { Sgd } from '../../src/optim/sgd.ts'
-import { relativeError } from '../reference/compare.ts'
+import { relativeError } from '../../src/selfTest/reference/compare.ts'
 import { readOpFixtures } from '../reference/opFixtures.ts'
 
 interface SgdAttributes {

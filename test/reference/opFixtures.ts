@@ -1,8 +1,8 @@
 import path from 'node:path'
 import { packageRoot } from '../../src/data/packageRoot.ts'
 import { readSafetensors } from '../../src/data/safetensors.ts'
-import { hashBits, hashValues } from './compare.ts'
-import { zeros } from './hostTensor.ts'
+import { hashBits, hashValues } from '../../src/selfTest/reference/compare.ts'
+import { zeros } from '../../src/selfTest/reference/hostTensor.ts'
 
 /** A case of test/fixtures/ops: an op on hashed inputs and what PyTorch computed in float64. */
 export interface OpFixture {

@@ -1,4 +1,4 @@
-import type { MaxPool2dAttributes } from '../../src/autograd/ops/maxPool2d.ts'
+import type { MaxPool2dAttributes } from '../../autograd/ops/maxPool2d.ts'
 import { type HostTensor, zeros } from './hostTensor.ts'
 
 type Four = [number, number, number, number]

@@ -1,4 +1,4 @@
-import type { Targets } from '../../src/losses/targets.ts'
+import type { Targets } from '../../losses/targets.ts'
 import type { HostAttributes, HostTensor } from './hostTensor.ts'
 
 /** The distribution [N, K] that hard labels or soft targets stand for. */

@@ -1,4 +1,4 @@
-import { type Conv2dAttributes, convolutionShape } from '../../src/autograd/ops/conv2d.ts'
+import { type Conv2dAttributes, convolutionShape } from '../../autograd/ops/conv2d.ts'
 import { convolutionForward } from './convolution.ts'
 import type { HostTensor } from './hostTensor.ts'
 

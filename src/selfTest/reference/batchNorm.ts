@@ -1,4 +1,4 @@
-import type { BatchNormAttributes } from '../../src/autograd/ops/batchNorm.ts'
+import type { BatchNormAttributes } from '../../autograd/ops/batchNorm.ts'
 import { type HostAttributes, type HostTensor, zeros } from './hostTensor.ts'
 
 interface Inputs {

@@ -1,5 +1,5 @@
-import type { Gpu } from '../../src/gpu/gpu.ts'
-import { GpuArray } from '../../src/gpu/gpuArray.ts'
+import type { Gpu } from '../../gpu/gpu.ts'
+import { GpuArray } from '../../gpu/gpuArray.ts'
 
 /** A row-major array on the host, in double precision. */
 export interface HostTensor {

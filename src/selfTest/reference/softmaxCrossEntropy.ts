@@ -1,4 +1,4 @@
-import type { Targets } from '../../src/losses/targets.ts'
+import type { Targets } from '../../losses/targets.ts'
 import type { HostAttributes, HostTensor } from './hostTensor.ts'
 import { distribution } from './targets.ts'
 

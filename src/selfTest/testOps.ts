@@ -1,9 +1,9 @@
-import { convolve } from '../../src/autograd/convolution.ts'
-import { defineOp } from '../../src/autograd/op.ts'
-import type { Tensor } from '../../src/autograd/tensor.ts'
-import { elementwiseCall } from '../../src/gpu/elementwise.ts'
-import { kernels } from '../../src/gpu/generated/kernels.ts'
-import type { GpuArray } from '../../src/gpu/gpuArray.ts'
+import { convolve } from '../autograd/convolution.ts'
+import { defineOp } from '../autograd/op.ts'
+import type { Tensor } from '../autograd/tensor.ts'
+import { elementwiseCall } from '../gpu/elementwise.ts'
+import { kernels } from '../gpu/generated/kernels.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
 
 /** Ops that only tests use, to put an op under test into the middle of a graph. */
 export const testOps: ReadonlySet<string> = new Set(['test.weightedSum', 'test.scale'])

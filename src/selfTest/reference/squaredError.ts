@@ -1,5 +1,5 @@
-import type { SquaredErrorParameters } from '../../src/losses/squaredError.ts'
-import type { Targets } from '../../src/losses/targets.ts'
+import type { SquaredErrorParameters } from '../../losses/squaredError.ts'
+import type { Targets } from '../../losses/targets.ts'
 import type { HostAttributes, HostTensor } from './hostTensor.ts'
 import { distribution } from './targets.ts'
 
