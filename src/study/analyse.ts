@@ -2,13 +2,16 @@ import { LayerStatistics } from '../analysis/layerStatistics.ts'
 import { MinibatchCka } from '../analysis/minibatchCka.ts'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
-import type { Dataset } from '../data/dataset.ts'
+import type { Dataset, ImageSplit } from '../data/dataset.ts'
 import { ImagePreparer } from '../data/prepareImages.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { EVALUATION_BATCH, forEachBatch } from '../train/evaluate.ts'
 import type { CkaComparison, LayerResult } from './studyResult.ts'
+
+/** Test images that the layers are compared on: more would change the third digit, not the second. */
+const MOST_EXAMPLES = 2000
 
 export interface NamedModel {
   readonly name: string
@@ -35,6 +38,7 @@ export async function analyse(
   onImages: (done: number, total: number) => void,
 ): Promise<Analysis> {
   const { height, width, channels } = new ImagePreparer(dataset)
+  const split = firstExamples(dataset.test, MOST_EXAMPLES)
   const input: [number, number, number] = [height, width, channels]
   const sizes = featureSizes(gpu, models[0]!.model, input)
   const statistics = models.map(() => new LayerStatistics(gpu, sizes, dataset.classes))
@@ -44,7 +48,7 @@ export async function analyse(
   await forEachBatch(
     gpu,
     dataset,
-    dataset.test,
+    split,
     EVALUATION_BATCH,
     (tape, { images, labels }) => {
       const features = models.map(({ model }) => layerOutputs(tape, model, images))
@@ -52,7 +56,7 @@ export async function analyse(
       for (const [i, cka] of comparisons.entries()) cka.add(features[0]!, features[i + 1]!)
       for (const array of features.flat()) array.release()
     },
-    (done) => onImages(done, dataset.test.count),
+    (done) => onImages(done, split.count),
   )
   const layers = []
   for (const statistic of statistics) {
@@ -75,7 +79,17 @@ export async function analyse(
       batches,
     })
   }
-  return { layers, cka, input, examples: dataset.test.count }
+  return { layers, cka, input, examples: split.count }
+}
+
+function firstExamples(split: ImageSplit, most: number): ImageSplit {
+  const count = Math.min(split.count, most)
+  const size = split.images.length / split.count
+  return {
+    images: split.images.subarray(0, count * size),
+    labels: split.labels.subarray(0, count),
+    count,
+  }
 }
 
 /** A forward pass in evaluation mode that keeps every layer's output; the caller releases them. */
