@@ -49,7 +49,7 @@ export class BufferPool {
     this.use.live += size
     if (kept) {
       this.use.pooled -= size
-      return new Storage(kept.buffer, size, this.#recycle)
+      return new Storage(kept.buffer, size, label, this.#recycle)
     }
     const buffer = this.device.createBuffer({
       label,
@@ -60,7 +60,7 @@ export class BufferPool {
     this.use.buffers++
     this.use.created++
     this.use.peak = Math.max(this.use.peak, this.use.live + this.use.pooled)
-    return new Storage(buffer, size, this.#recycle)
+    return new Storage(buffer, size, label, this.#recycle)
   }
 
   // Takes back a storage that nothing uses any more.

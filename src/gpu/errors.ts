@@ -22,3 +22,10 @@ export class GpuDeviceLostError extends GpuError {
 export class GpuAdapterError extends GpuError {
   override name = 'GpuAdapterError'
 }
+
+/** An error that the device reported, as ours. */
+export function asGpuError(error: GPUError): GpuError {
+  if (error instanceof GPUOutOfMemoryError) return new GpuOutOfMemoryError(error.message)
+  if (error instanceof GPUValidationError) return new GpuValidationError(error.message)
+  return new GpuError(error.message)
+}

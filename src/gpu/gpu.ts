@@ -1,16 +1,12 @@
 import { BufferPool, type MemoryUse } from './bufferPool.ts'
-import { bind, type Command, PreparedCommands } from './commands.ts'
-import {
-  GpuAdapterError,
-  GpuDeviceLostError,
-  GpuError,
-  GpuOutOfMemoryError,
-  GpuValidationError,
-} from './errors.ts'
-import { type DType, GpuArray, type HostArray } from './gpuArray.ts'
+import { checkCall } from './checkCall.ts'
+import { CommandQueue } from './commandQueue.ts'
+import { bind, type CopyCommand } from './commands.ts'
+import { asGpuError, GpuAdapterError, GpuDeviceLostError, GpuError } from './errors.ts'
+import { checkHostArray, type DType, GpuArray, HOST_ARRAYS, type HostArray } from './gpuArray.ts'
 import { type KernelCall, PipelineCache, packParams, pipelineKey } from './kernel.ts'
 import type { KernelInfo } from './kernelInfo.ts'
-import { noAdapterMessage, openDawn } from './openDawn.ts'
+import { dawnBackend, noAdapterMessage, openDawn } from './openDawn.ts'
 import { type DeviceProfile, profileOf } from './profile.ts'
 import { Program } from './program.ts'
 
@@ -20,8 +16,6 @@ export interface GpuOptions {
   /** Told of each pipeline that finishes compiling in a batch of `total`. */
   readonly onCompile?: (done: number, total: number) => void
 }
-
-const HOST_ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array }
 
 const WANTED_LIMITS = [
   'maxBufferSize',
@@ -48,7 +42,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
   })
-  return new Gpu(device, profileOf(adapter), options)
+  return new Gpu(device, profileOf(adapter, navigator?.gpu ? 'browser' : dawnBackend()), options)
 }
 
 /**
@@ -59,26 +53,24 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
  */
 export class Gpu {
   readonly #pipelines: PipelineCache
+  readonly #queue: CommandQueue
   readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0, buffers: 0, created: 0 }
   readonly #mainPool: BufferPool
   readonly #programs = new Set<Program>()
   #pool: BufferPool
-  #commands: Command[] = []
   #recording = false
   #failure: GpuError | undefined
-  #bindGroups = 0
 
   constructor(
     readonly device: GPUDevice,
     readonly profile: DeviceProfile,
-    private readonly options: GpuOptions = {},
+    options: GpuOptions = {},
   ) {
+    const { onCompile = () => {} } = options
     this.#pipelines = new PipelineCache(device)
-    this.#mainPool = new BufferPool(device, this.#use)
-    this.#pool = this.#mainPool
-    device.addEventListener('uncapturederror', (event) => {
-      this.#failure ??= asGpuError((event as GPUUncapturedErrorEvent).error)
-    })
+    this.#queue = new CommandQueue(device, this.#pipelines, onCompile, () => this.#check())
+    this.#pool = this.#mainPool = new BufferPool(device, this.#use)
+    device.addEventListener('uncapturederror', this.#onError)
     void device.lost.then((info) => {
       const why = info.message ? `: ${info.message}` : ''
       this.#failure = new GpuDeviceLostError(
@@ -87,9 +79,17 @@ export class Gpu {
     })
   }
 
+  readonly #onError = (event: Event): void => {
+    this.#failure ??= asGpuError((event as GPUUncapturedErrorEvent).error)
+  }
+
   /** Bytes and buffers of this device; `bindGroups` and `pipelines` count those ever created. */
   memory(): MemoryUse & { bindGroups: number; pipelines: number } {
-    return { ...this.#use, bindGroups: this.#bindGroups, pipelines: this.#pipelines.size }
+    return {
+      ...this.#use,
+      bindGroups: this.#queue.bindGroups,
+      pipelines: this.#pipelines.size,
+    }
   }
 
   /** An array with undefined contents. */
@@ -116,8 +116,11 @@ export class Gpu {
     data: HostArray<D>,
     label = 'upload',
   ): GpuArray<D> {
+    this.#check()
+    checkHostArray(dtype, shape, data)
+    this.#refuseInRecord('upload')
     const array = this.empty(dtype, shape, label)
-    this.write(array, data)
+    this.#queue.write(array, data)
     return array
   }
 
@@ -128,56 +131,28 @@ export class Gpu {
    */
   write<D extends DType>(array: GpuArray<D>, data: HostArray<D>): void {
     this.#check()
-    if (data.length !== array.length)
-      throw new GpuError(`write of ${data.length} elements into an array of [${array.shape}]`)
-    if (this.#recording) throw new GpuError('write inside record: write before the program runs')
-    if (data.length === 0) return
-    const bytes = data.buffer as ArrayBuffer
-    if (this.#commands.length === 0) {
-      this.device.queue.writeBuffer(
-        array.storage.buffer,
-        array.offset,
-        bytes,
-        data.byteOffset,
-        data.byteLength,
-      )
-      return
-    }
-    // Earlier commands may still use a recycled buffer, so the data waits its turn beside them.
-    const staging = this.device.createBuffer({
-      size: data.byteLength,
-      usage: GPUBufferUsage.COPY_SRC,
-      mappedAtCreation: true,
-    })
-    new Uint8Array(staging.getMappedRange()).set(
-      new Uint8Array(bytes, data.byteOffset, data.byteLength),
-    )
-    staging.unmap()
-    this.#copy(staging, 0, array, data.byteLength)
+    checkHostArray(array.dtype, array.shape, data)
+    this.#refuseInRecord('write')
+    array.checkLive()
+    this.#queue.write(array, data)
   }
 
   /** Sets an array to zero bits. */
   clear(array: GpuArray): void {
+    this.#check()
+    array.checkLive()
     const { storage, offset, bindingSize } = array
-    this.#commands.push({ kind: 'clear', buffer: storage.buffer, offset, size: bindingSize })
+    this.#queue.push({ kind: 'clear', buffer: storage.buffer, offset, size: bindingSize })
   }
 
   /** Copies `source` into `target`, which must have the same length. */
   copy<D extends DType>(source: GpuArray<D>, target: GpuArray<D>): void {
+    this.#check()
     if (source.length !== target.length)
       throw new GpuError(`copy of [${source.shape}] into [${target.shape}]`)
-    this.#copy(source.storage.buffer, source.offset, target, source.length * 4)
-  }
-
-  #copy(source: GPUBuffer, sourceOffset: number, target: GpuArray, size: number): void {
-    this.#commands.push({
-      kind: 'copy',
-      source,
-      sourceOffset,
-      target: target.storage.buffer,
-      targetOffset: target.offset,
-      size,
-    })
+    source.checkLive()
+    target.checkLive()
+    this.#queue.push(copyCommand(source, target.storage.buffer, target.offset))
   }
 
   /** Records one dispatch; what is missing or of the wrong type does not compile. */
@@ -185,19 +160,15 @@ export class Gpu {
     this.#check()
     const key = pipelineKey(info, call.constants, call.conditions)
     const buffers: Readonly<Record<string, GpuArray>> = call.buffers
-    const limit = this.device.limits.maxComputeWorkgroupsPerDimension
-    for (const count of call.workgroups)
-      if (!Number.isInteger(count) || count < 1 || count > limit)
-        throw new GpuValidationError(
-          `kernel ${key.id}: workgroups [${call.workgroups}] are outside 1..${limit}`,
-        )
-    this.#commands.push({
+    const { maxComputeWorkgroupsPerDimension } = this.device.limits
+    checkCall(key.id, info, buffers, call.workgroups, maxComputeWorkgroupsPerDimension)
+    this.#queue.push({
       kind: 'dispatch',
       key,
       bound: Object.entries(info.bindings).map(([name, { binding }]) =>
         bind(binding, buffers[name]!),
       ),
-      params: info.paramsSize > 0 ? packParams(info, call.params ?? {}) : undefined,
+      params: info.paramsSize > 0 ? packParams(key, call.params ?? {}) : undefined,
       workgroups: call.workgroups,
     })
   }
@@ -207,41 +178,45 @@ export class Gpu {
    * Arrays made inside belong to the program; `body` returns those that the caller wants to see.
    */
   async record<T>(body: () => T): Promise<{ program: Program; result: T }> {
-    if (this.#recording) throw new GpuError('record inside record')
+    this.#refuseInRecord('record')
     await this.flush()
     const pool = new BufferPool(this.device, this.#use)
+    try {
+      const { commands, result } = this.#queue.takeFrom(() => this.#within(pool, body))
+      const prepared = await this.#queue.prepare(commands)
+      const program = new Program(prepared, pool, {
+        check: () => this.#check(),
+        submit: (buffer) => {
+          if (!this.#queue.isEmpty)
+            throw new GpuError('commands wait to run: flush before a program runs')
+          this.device.queue.submit([buffer])
+        },
+        forget: () => this.#programs.delete(program),
+      })
+      this.#programs.add(program)
+      return { program, result }
+    } catch (error) {
+      pool.destroy()
+      throw error
+    }
+  }
+
+  #within<T>(pool: BufferPool, body: () => T): T {
     this.#pool = pool
     this.#recording = true
-    let result: T
-    let commands: Command[]
     try {
-      result = body()
+      return body()
     } finally {
-      commands = this.#commands
-      this.#commands = []
       this.#pool = this.#mainPool
       this.#recording = false
     }
-    const prepared = await this.#prepare(commands)
-    const program = new Program(prepared, pool, (buffer) => {
-      this.#check()
-      if (this.#commands.length > 0)
-        throw new GpuError('commands wait to run: flush before a program runs')
-      this.device.queue.submit([buffer])
-    })
-    this.#programs.add(program)
-    return { program, result }
   }
 
   /** Runs what was recorded so far. */
   async flush(): Promise<void> {
     this.#check()
-    if (this.#commands.length === 0) return
-    const commands = this.#commands
-    this.#commands = []
-    const prepared = await this.#prepare(commands)
-    this.device.queue.submit([prepared.encode()])
-    prepared.destroy()
+    this.#refuseInRecord('flush')
+    await this.#settle(this.#queue.flush())
   }
 
   /** Runs what was recorded and waits until the device has done it. */
@@ -252,58 +227,56 @@ export class Gpu {
 
   /** Resolves when the device has done what was submitted so far, programs' runs included. */
   async submitted(): Promise<void> {
-    await this.device.queue.onSubmittedWorkDone()
-    this.#check()
+    await this.#settle(this.device.queue.onSubmittedWorkDone())
   }
 
   /** Runs what was recorded and brings an array to the host. */
   async read<D extends DType>(array: GpuArray<D>): Promise<HostArray<D>> {
-    const size = array.length * 4
+    this.#check()
+    this.#refuseInRecord('read')
+    array.checkLive()
     const staging = this.device.createBuffer({
       label: 'read',
-      size: Math.max(4, size),
+      size: Math.max(4, array.length * 4),
       usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
     })
     try {
+      if (array.length > 0) this.#queue.push(copyCommand(array, staging, 0))
       await this.flush()
-      if (size > 0) {
-        const encoder = this.device.createCommandEncoder()
-        encoder.copyBufferToBuffer(array.storage.buffer, array.offset, staging, 0, size)
-        this.device.queue.submit([encoder.finish()])
-      }
-      await staging.mapAsync(GPUMapMode.READ).catch(async (error: Error) => {
-        await Promise.resolve()
-        this.#check()
-        throw new GpuError(`reading an array failed: ${error.message}`)
-      })
-      this.#check()
-      const copy = staging.getMappedRange().slice(0)
-      return new HOST_ARRAYS[array.dtype](copy, 0, array.length) as HostArray<D>
+      await this.#settle(staging.mapAsync(GPUMapMode.READ))
+      const bytes = staging.getMappedRange().slice(0)
+      return new HOST_ARRAYS[array.dtype](bytes, 0, array.length) as HostArray<D>
     } finally {
       staging.destroy()
     }
   }
 
-  /** Destroys the device and all its buffers; pending reads reject with `GpuDeviceLostError`. */
+  /**
+   * Destroys the device and all its buffers. What is pending rejects with `GpuDeviceLostError`, and
+   * so does every later call.
+   */
   close(): void {
     for (const program of this.#programs) program.dispose()
-    this.#programs.clear()
     this.#mainPool.destroy()
-    this.#commands = []
+    this.#queue.clear()
     this.#failure = new GpuDeviceLostError('the GPU device was closed')
+    // Dawn never collects a device that has a listener, nor what it compiled.
+    this.device.removeEventListener('uncapturederror', this.#onError)
     this.device.destroy()
   }
 
-  async #prepare(commands: readonly Command[]): Promise<PreparedCommands> {
-    const prepared = await PreparedCommands.prepare(
-      this.device,
-      this.#pipelines,
-      commands,
-      this.options.onCompile ?? (() => {}),
-    )
-    this.#bindGroups += prepared.bindGroups
-    this.#check()
-    return prepared
+  /** Awaits the device; an error that it reported meanwhile comes first. */
+  async #settle<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise
+    } finally {
+      this.#check()
+    }
+  }
+
+  #refuseInRecord(call: string): void {
+    if (this.#recording)
+      throw new GpuError(`${call} inside record: only device work can be recorded`)
   }
 
   #check(): void {
@@ -314,8 +287,8 @@ export class Gpu {
   }
 }
 
-function asGpuError(error: GPUError): GpuError {
-  if (error instanceof GPUOutOfMemoryError) return new GpuOutOfMemoryError(error.message)
-  if (error instanceof GPUValidationError) return new GpuValidationError(error.message)
-  return new GpuError(error.message)
+function copyCommand(array: GpuArray, target: GPUBuffer, targetOffset: number): CopyCommand {
+  const { buffer: source } = array.storage
+  const { offset: sourceOffset, length } = array
+  return { kind: 'copy', source, sourceOffset, target, targetOffset, size: length * 4 }
 }

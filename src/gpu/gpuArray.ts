@@ -11,6 +11,23 @@ export type HostArray<D extends DType> = D extends 'f32'
     ? Uint32Array
     : Int32Array
 
+/** The constructor of each dtype's `HostArray`. */
+export const HOST_ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array }
+
+/** @throws GpuError when `data` has not the type or length of an array of this dtype and shape */
+export function checkHostArray(
+  dtype: DType,
+  shape: readonly number[],
+  data: HostArray<DType>,
+): void {
+  const length = shape.reduce((a, b) => a * b, 1)
+  const { name } = HOST_ARRAYS[dtype]
+  if (data.constructor.name !== name || data.length !== length)
+    throw new GpuError(
+      `data is a ${data.constructor.name} of ${data.length}, expected a ${name} of ${length} for ${dtype} [${shape}]`,
+    )
+}
+
 /**
  * A dense row-major array on the device: a shape over a slice of a storage buffer.
  *
@@ -41,6 +58,12 @@ export class GpuArray<D extends DType = DType> {
       throw new GpuError(`reshape of [${this.shape}] to [${shape}] changes the number of elements`)
     this.storage.retain()
     return view
+  }
+
+  /** @throws GpuError when the array was given back */
+  checkLive(): void {
+    if (this.storage.uses === 0)
+      throw new GpuError(`array ${this.storage.label} [${this.shape}] was released before`)
   }
 
   retain(): this {

@@ -41,21 +41,29 @@ export function pipelineKey(
   return { name, info, constants, conditions, id: `${name}(${parts.join(' ')})` }
 }
 
-/** Lays out a kernel's uniform struct as its shader declares it. */
+/**
+ * Lays out a kernel's uniform struct as its shader declares it.
+ *
+ * @throws GpuValidationError naming the kernel and the field that its type can't hold
+ */
 export function packParams(
-  info: KernelInfo,
+  { id, info }: PipelineKey,
   params: Readonly<Record<string, number>>,
 ): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(info.paramsSize)
   const view = new DataView(bytes.buffer)
   for (const [name, { offset, type }] of Object.entries(info.params)) {
-    const value = params[name]!
+    const value = params[name]
+    if (typeof value !== 'number' || (type !== 'f32' && value !== INTEGERS[type](value)))
+      throw new GpuValidationError(`kernel ${id}: ${name} is ${value}, expected a ${type}`)
     if (type === 'f32') view.setFloat32(offset, value, true)
     else if (type === 'i32') view.setInt32(offset, value, true)
     else view.setUint32(offset, value, true)
   }
   return bytes
 }
+
+const INTEGERS = { i32: (value: number) => value | 0, u32: (value: number) => value >>> 0 }
 
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline
@@ -87,37 +95,52 @@ export class PipelineCache {
   }
 
   async #compile(key: PipelineKey): Promise<Pipeline> {
-    const { info, name, id } = key
+    const { name, id } = key
+    const code = await linkShader(key)
+    const { device } = this
+    device.pushErrorScope('validation')
+    const layout = device.createBindGroupLayout({ label: name, entries: layoutEntries(key.info) })
+    const compiling = device.createComputePipelineAsync({
+      label: name,
+      layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+      compute: {
+        module: device.createShaderModule({ label: name, code }),
+        entryPoint: 'main',
+      },
+    })
+    // The pipeline's own error says no more of a shader than that it is invalid.
+    const [invalid, compiled] = await Promise.allSettled([device.popErrorScope(), compiling])
+    if (compiled.status === 'fulfilled') return { pipeline: compiled.value, layout }
+    const why = (invalid.status === 'fulfilled' && invalid.value) || (compiled.reason as Error)
+    throw new GpuValidationError(`kernel ${id} does not compile: ${why.message}`)
+  }
+}
+
+async function linkShader({ id, info, constants, conditions }: PipelineKey): Promise<string> {
+  try {
     const linked = await link({
       weslSrc: shaderSources,
       rootModuleName: info.source.replace(/\.wesl$/, ''),
-      constants: key.constants,
-      conditions: Object.fromEntries(info.conditions.map((c) => [c, key.conditions[c] ?? false])),
+      constants,
+      conditions: Object.fromEntries(info.conditions.map((c) => [c, conditions[c] ?? false])),
     })
-    const entries: GPUBindGroupLayoutEntry[] = Object.values(info.bindings).map((b) => ({
-      binding: b.binding,
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' },
-    }))
-    if (info.paramsSize > 0)
-      entries.push({
-        binding: 0,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: 'uniform' },
-      })
-    const layout = this.device.createBindGroupLayout({ label: name, entries })
-    try {
-      const pipeline = await this.device.createComputePipelineAsync({
-        label: name,
-        layout: this.device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
-        compute: {
-          module: this.device.createShaderModule({ label: name, code: linked.dest }),
-          entryPoint: 'main',
-        },
-      })
-      return { pipeline, layout }
-    } catch (error) {
-      throw new GpuValidationError(`kernel ${id} does not compile: ${(error as Error).message}`)
-    }
+    return linked.dest
+  } catch (error) {
+    throw new GpuValidationError(`kernel ${id} does not link: ${(error as Error).message}`)
   }
+}
+
+function layoutEntries(info: KernelInfo): GPUBindGroupLayoutEntry[] {
+  const entries: GPUBindGroupLayoutEntry[] = Object.values(info.bindings).map((b) => ({
+    binding: b.binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' },
+  }))
+  if (info.paramsSize > 0)
+    entries.push({
+      binding: 0,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: 'uniform' },
+    })
+  return entries
 }

@@ -1,5 +1,15 @@
 import type { BufferPool } from './bufferPool.ts'
 import type { PreparedCommands } from './commands.ts'
+import { GpuError } from './errors.ts'
+
+/** The device that a program runs on. */
+interface ProgramHost {
+  /** Throws when the device reported an error or was lost. */
+  check(): void
+  submit(commands: GPUCommandBuffer): void
+  /** Told when the program is disposed of. */
+  forget(): void
+}
 
 /**
  * Commands recorded once and run any number of times on the same buffers.
@@ -13,7 +23,7 @@ export class Program {
   constructor(
     private readonly prepared: PreparedCommands,
     private readonly pool: BufferPool,
-    private readonly submit: (commands: GPUCommandBuffer) => void,
+    private readonly host: ProgramHost,
   ) {}
 
   /** Dispatches of one run. */
@@ -28,15 +38,17 @@ export class Program {
 
   /** Submits one run. Completion is awaited with `gpu.idle()` or by reading a result. */
   run(): void {
-    if (this.#disposed) throw new Error('this program was disposed of')
-    this.submit(this.prepared.encode())
+    this.host.check()
+    if (this.#disposed) throw new GpuError('this program was disposed of')
+    this.host.submit(this.prepared.encode())
   }
 
-  /** Destroys the program's buffers, its result arrays among them. */
+  /** Destroys the program's buffers, its result arrays among them; a second call does nothing. */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
     this.prepared.destroy()
     this.pool.destroy()
+    this.host.forget()
   }
 }

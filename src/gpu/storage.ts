@@ -7,6 +7,8 @@ export class Storage {
   constructor(
     readonly buffer: GPUBuffer,
     readonly size: number,
+    /** What its user calls it; the buffer may have had another use before. */
+    readonly label: string,
     private readonly recycle: (storage: Storage) => void,
   ) {}
 
@@ -15,12 +17,12 @@ export class Storage {
   }
 
   retain(): void {
-    if (this.#uses === 0) throw new GpuError(`buffer ${this.buffer.label} was already released`)
+    if (this.#uses === 0) throw new GpuError(`array ${this.label} was already released`)
     this.#uses++
   }
 
   release(): void {
-    if (this.#uses === 0) throw new GpuError(`buffer ${this.buffer.label} was released twice`)
+    if (this.#uses === 0) throw new GpuError(`array ${this.label} was released twice`)
     this.#uses--
     if (this.#uses === 0) this.recycle(this)
   }

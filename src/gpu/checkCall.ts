@@ -1,0 +1,51 @@
+import { GpuValidationError } from './errors.ts'
+import type { GpuArray } from './gpuArray.ts'
+import type { KernelInfo } from './kernelInfo.ts'
+
+/**
+ * Refuses what WebGPU would refuse only when the commands run, without naming the kernel.
+ *
+ * @param id of the kernel's specialisation, for the error
+ * @param limit workgroups in one dimension
+ * @throws GpuValidationError when the number of workgroups is out of range, an array is missing or
+ *   was released, or one that the kernel writes shares a buffer with another of its arrays
+ */
+export function checkCall(
+  id: string,
+  info: KernelInfo,
+  buffers: Readonly<Record<string, GpuArray>>,
+  workgroups: readonly [number, number, number],
+  limit: number,
+): void {
+  for (const count of workgroups)
+    if (!Number.isInteger(count) || count < 1 || count > limit)
+      throw new GpuValidationError(
+        `kernel ${id}: workgroups [${workgroups}] are outside 1..${limit}`,
+      )
+  const names = Object.keys(info.bindings)
+  for (const name of names) {
+    const array = buffers[name]
+    if (!array) throw new GpuValidationError(`kernel ${id}: no array is given for ${name}`)
+    if (array.storage.uses === 0)
+      throw new GpuValidationError(`kernel ${id}: ${name} [${array.shape}] was released before`)
+  }
+  for (const [i, a] of names.entries())
+    for (const b of names.slice(i + 1))
+      if (conflict(info, buffers, a, b))
+        throw new GpuValidationError(
+          `kernel ${id}: ${a} and ${b} share a buffer, and the kernel writes to it`,
+        )
+}
+
+function conflict(
+  info: KernelInfo,
+  buffers: Readonly<Record<string, GpuArray>>,
+  a: string,
+  b: string,
+): boolean {
+  const [x, y] = [buffers[a]!, buffers[b]!]
+  if (x.storage.buffer !== y.storage.buffer) return false
+  const writes = [a, b].filter((name) => info.bindings[name]!.access === 'read_write').length
+  if (writes < 2) return writes === 1
+  return x.offset < y.offset + y.bindingSize && y.offset < x.offset + x.bindingSize
+}
