@@ -1,186 +1,255 @@
-import { type ConvolutionShape, convolveBackwardData } from '../autograd/convolution.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { GpuArray } from '../gpu/gpuArray.ts'
-import { foldWorkgroups } from '../gpu/workgroups.ts'
-import { columnItems, featureShape } from './features.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type AnalysisVariant, featureShape, type RowRange } from './features.ts'
+import { type Estimator, GramStack } from './gramStack.ts'
+import { LayerPairs } from './layerPairs.ts'
 
+/** CKA of all pairs of layers, and the mean HSIC values that it is made of. */
 export interface CkaResult {
-  /** [layers of A][layers of B]; null where it is undefined. */
+  readonly layersA: readonly string[]
+  readonly layersB: readonly string[]
+  /** [layersA][layersB]; about 0 to 1, the unbiased estimator may lie outside; null if undefined. */
   readonly matrix: readonly (readonly (number | null)[])[]
   /** Why a value is null, by `LAYER_A/LAYER_B`. */
   readonly undefined: Readonly<Record<string, string>>
-  /** Mean HSIC of each pair, and of each layer with itself. */
+  /** Mean HSIC over the minibatches: of each pair, of each layer of A and of B with itself. */
   readonly hsicXY: readonly (readonly number[])[]
   readonly hsicXX: readonly number[]
   readonly hsicYY: readonly number[]
+  readonly estimator: Estimator
+  /** Examples seen, over all minibatches. */
   readonly n: number
   readonly batches: number
 }
 
-// Slices of one buffer must start at multiples of 256 bytes.
-const STRIDE = 64
-
-/** Matrices [n, n] one behind the other, each padded with zeros to `stride` elements. */
-interface Grams {
-  readonly array: GpuArray<'f32'>
-  readonly layers: number
-  readonly stride: number
+export interface CkaOptions {
+  /** `unbiased` (default): HSIC_1, for any batch size. `biased`: HSIC_0, near 1 at few examples. */
+  readonly estimator?: Estimator
+  readonly variant?: AnalysisVariant
 }
 
+/** The unbiased estimator divides by n - 3. */
+export const FEWEST_EXAMPLES = 4
+
+/** Bits of the binary counter of minibatches, see shaders/analysis/hsic_accumulate.wesl. */
+const LEVELS = 24
+
+/** vec4s that a lane adds in one f32 chain of a product of Gram matrices, at most and at least. */
+const LONGEST_CHAIN = 1024
+const SHORTEST_CHAIN = 16
+
 /**
- * Linear CKA between all layers of two networks from minibatches, with the unbiased estimator:
+ * HSIC of a layer with itself, over the square of its Gram matrix's trace, below which it is the
+ * rounding of Gram entries in float32, each off by a few 2^-24 of its examples' norms.
+ */
+const ROUNDING = 2 ** -44
+
+/**
+ * Linear CKA between all layers of two networks, or within one, from minibatches:
  *
- *   CKA = mean_i HSIC_1(K_i, L_i) / sqrt(mean_i HSIC_1(K_i, K_i) * mean_i HSIC_1(L_i, L_i))
+ *   CKA = mean_i HSIC(K_i, L_i) / sqrt(mean_i HSIC(K_i, K_i) * mean_i HSIC(L_i, L_i))
  *
- * over minibatches i (Nguyen, Raghu & Kornblith 2021, eq. 2 and 3; Song et al. 2012 for HSIC_1, in
- * its U-centred form, Szekely & Rizzo 2014). Each HSIC is normalised by n (n - 3) and weighted by
- * its n, so that an uneven last batch counts for what it is.
+ * over minibatches i (Kornblith et al. 2021, eq. 10; Nguyen, Raghu and Kornblith 2021). HSIC is by
+ * default the unbiased HSIC_1 of Song et al. 2012, in its U-centred form (Szekely and Rizzo 2014)
+ * over n (n - 3), so a minibatch of another size estimates the same quantity; all weigh alike.
  *
- * `add` only records device work on scratch of its own, so it may be recorded into a program.
+ * `add` only records device work, on scratch of its own, so a batch may be recorded into a program
+ * and replayed; make the object itself outside of it. `result` may be asked for at any time.
  */
 export class MinibatchCka {
-  readonly #sums: GpuArray<'f32'>
-  readonly #examples: GpuArray<'u32'>
+  readonly #layersB: readonly string[] | undefined
+  readonly #estimator: Estimator
+  readonly #variant: AnalysisVariant
+  readonly #pairs: LayerPairs
+  readonly #tiles: GpuArray<'u32'>
+  readonly #levels: GpuArray<'f32'>
+  readonly #counts: GpuArray<'u32'>
+  readonly #scales: GpuArray<'f32'>
 
+  /**
+   * @param layersB names of the second network's layers; without them all pairs within the first
+   * @throws Error when a list is empty
+   */
   constructor(
     private readonly gpu: Gpu,
     private readonly layersA: readonly string[],
-    private readonly layersB: readonly string[],
+    layersB?: readonly string[],
+    options: CkaOptions = {},
   ) {
-    const [a, b] = [layersA.length, layersB.length]
-    if (a === 0 || b === 0) throw new Error('CKA needs at least one layer of each network')
-    this.#sums = gpu.zeros('f32', [a * b + a + b], 'HSIC')
-    this.#examples = gpu.zeros('u32', [2], 'CKA examples')
+    if (layersA.length === 0 || layersB?.length === 0)
+      throw new Error('CKA: a network has no layers, expected at least one of each')
+    this.#layersB = layersB
+    this.#estimator = options.estimator ?? 'unbiased'
+    this.#variant = options.variant ?? {}
+    this.#pairs = new LayerPairs(layersA.length, layersB?.length)
+    const { tiles, products, layers } = this.#pairs
+    const entries = products + layers
+    this.#tiles = gpu.upload('u32', [tiles.length, 2], new Uint32Array(tiles.flat()), 'CKA tiles')
+    this.#levels = gpu.zeros('f32', [LEVELS, entries], 'HSIC sums')
+    this.#counts = gpu.zeros('u32', [entries + 1], 'HSIC counts')
+    this.#scales = gpu.zeros('f32', [layers], 'HSIC scales')
   }
 
   /**
-   * Adds a minibatch: for each layer its activations [n, ...] on the same n examples.
+   * Adds a minibatch, or some rows of larger arrays as one.
    *
+   * @param featuresA of each layer [n, ...], in the order of the names
+   * @param featuresB likewise of the second network, on the same n examples
    * @throws Error on a layer too few, examples that differ in number, or fewer than 4 examples
    */
-  add(featuresA: readonly GpuArray<'f32'>[], featuresB: readonly GpuArray<'f32'>[]): void {
-    const { gpu, layersA, layersB } = this
-    const n = this.#check(featuresA, featuresB)
-    const a = this.#grams(layersA, featuresA, n)
-    const b = this.#grams(layersB, featuresB, n)
-    const [rows, columns] = [layersA.length, layersB.length]
-    const scale = 1 / (n - 3)
-    const pairs = (left: Grams, right: Grams, diagonal: boolean, offset: number) =>
-      gpu.dispatch(kernels.analysis_hsic, {
-        constants: { LANES: gpu.profile.lanes },
-        conditions: { DIAGONAL: diagonal },
-        buffers: { a: left.array, b: right.array, hsic: this.#sums },
-        params: { columns: right.layers, stride: left.stride / 4, offset, scale },
-        workgroups: diagonal ? [left.layers, 1, 1] : [right.layers, left.layers, 1],
-      })
-    pairs(a, b, false, 0)
-    pairs(a, a, true, rows * columns)
-    pairs(b, b, true, rows * columns + rows)
-    gpu.dispatch(kernels.analysis_count_batch, {
-      buffers: { counts: this.#examples },
-      params: { examples: n },
-      workgroups: [1, 1, 1],
-    })
-    a.array.release()
-    b.array.release()
+  add(
+    featuresA: readonly GpuArray<'f32'>[],
+    featuresB?: readonly GpuArray<'f32'>[],
+    rows?: RowRange,
+  ): void {
+    const { gpu } = this
+    const range = rows ?? { first: 0, count: featuresA[0]?.shape[0] ?? 0 }
+    const widths = this.#check(featuresA, featuresB, range)
+    const { first, count: n } = range
+    const stack = new GramStack(gpu, this.#pairs.layers, n, this.#estimator, this.#variant)
+    for (const [layer, x] of [...featuresA, ...(featuresB ?? [])].entries())
+      stack.multiply(layer, x, widths[layer]!, first)
+    stack.centre(this.#counts, this.#scales)
+    this.#accumulate(stack, n)
+    stack.release()
   }
 
-  /** Brings the sums to the host and divides. */
+  /**
+   * CKA of all minibatches so far; a pair with a layer whose HSIC with itself is not above 0 (and
+   * above rounding) or not finite is null, with the reason.
+   *
+   * @throws Error when no minibatch was added
+   */
   async result(): Promise<CkaResult> {
-    const { layersA, layersB } = this
-    const sums = await this.gpu.read(this.#sums)
-    const [n, batches] = await this.gpu.read(this.#examples)
-    const [rows, columns] = [layersA.length, layersB.length]
-    const mean = (index: number) => sums[index]! / n!
-    const hsicXY = layersA.map((_, i) => layersB.map((__, j) => mean(i * columns + j)))
-    const hsicXX = layersA.map((_, i) => mean(rows * columns + i))
-    const hsicYY = layersB.map((_, j) => mean(rows * columns + rows + j))
+    const { layersA } = this
+    const layersB = this.#layersB ?? layersA
+    const offset = this.#layersB ? layersA.length : 0
+    const { mean, scales, n, batches } = await this.#means()
+    const { products } = this.#pairs
+    const product = (i: number, j: number) =>
+      mean(this.#pairs.entry(Math.min(i, j), Math.max(i, j)))
+    const hsic = (i: number, j: number) => product(i, j) / scales[i]! / scales[j]!
     const reasons: Record<string, string> = {}
     const matrix = layersA.map((a, i) =>
-      layersB.map((b, j) => {
-        const self = hsicXX[i]! > 0 ? (hsicYY[j]! > 0 ? undefined : b) : a
-        if (self === undefined) return hsicXY[i]![j]! / Math.sqrt(hsicXX[i]! * hsicYY[j]!)
-        reasons[`${a}/${b}`] =
-          `the features of ${self} do not vary: HSIC with itself is not positive`
+      layersB.map((b, column) => {
+        const j = offset + column
+        const selfA = product(i, i)
+        const selfB = product(j, j)
+        const why =
+          whyUndefined(`${a} of A`, selfA, mean(products + i)) ??
+          whyUndefined(`${b} of B`, selfB, mean(products + j))
+        if (why === undefined) return product(i, j) / Math.sqrt(selfA * selfB)
+        reasons[`${a}/${b}`] = why
         return null
       }),
     )
-    return { matrix, undefined: reasons, hsicXY, hsicXX, hsicYY, n: n!, batches: batches! }
+    return {
+      layersA,
+      layersB,
+      matrix,
+      undefined: reasons,
+      hsicXY: layersA.map((_, i) => layersB.map((__, j) => hsic(i, offset + j))),
+      hsicXX: layersA.map((_, i) => hsic(i, i)),
+      hsicYY: layersB.map((_, j) => hsic(offset + j, offset + j)),
+      estimator: this.#estimator,
+      n,
+      batches,
+    }
+  }
+
+  /** Forgets all minibatches. */
+  reset(): void {
+    this.gpu.clear(this.#counts)
   }
 
   release(): void {
-    this.#sums.release()
-    this.#examples.release()
+    for (const array of [this.#tiles, this.#levels, this.#counts, this.#scales]) array.release()
   }
 
-  #check(a: readonly GpuArray<'f32'>[], b: readonly GpuArray<'f32'>[]): number {
-    const { layersA, layersB } = this
-    if (a.length !== layersA.length || b.length !== layersB.length)
+  /** Checks a batch and returns each layer's number of features. */
+  #check(
+    a: readonly GpuArray<'f32'>[],
+    b: readonly GpuArray<'f32'>[] | undefined,
+    { first, count }: RowRange,
+  ): number[] {
+    const names = [...this.layersA, ...(this.#layersB ?? [])]
+    if (a.length !== this.layersA.length || b?.length !== this.#layersB?.length)
       throw new Error(
-        `CKA: ${a.length} and ${b.length} layers came, expected ${layersA.length} and ${layersB.length}`,
+        `CKA: features of ${a.length} and ${b?.length ?? 0} layers came, expected ${this.layersA.length} and ${this.#layersB?.length ?? 0}`,
       )
-    const names = [...layersA, ...layersB]
-    const sizes = [...a, ...b].map((features, i) => featureShape(names[i]!, features).n)
-    const [n] = sizes
-    for (const [i, size] of sizes.entries())
-      if (size !== n) throw new Error(`CKA: ${names[i]} has ${size} examples, ${names[0]} has ${n}`)
-    if (n! < 4)
-      throw new Error(`CKA: a minibatch has ${n} examples, the unbiased estimator needs at least 4`)
-    return n!
+    const shapes = [...a, ...(b ?? [])].map((x, i) => featureShape(names[i]!, x))
+    const rows = shapes[0]!.n
+    for (const [i, { n }] of shapes.entries())
+      if (n !== rows) throw new Error(`CKA: ${names[i]} has ${n} examples, ${names[0]} has ${rows}`)
+    if (count < FEWEST_EXAMPLES)
+      throw new Error(`CKA: a minibatch has ${count} examples, expected at least 4`)
+    if (first < 0 || first + count > rows)
+      throw new Error(`CKA: rows ${first} to ${first + count} of ${rows} were asked for`)
+    return shapes.map(({ p }) => p)
   }
 
-  /** U-centred Gram matrices of each layer, stacked. */
-  #grams(layers: readonly string[], features: readonly GpuArray<'f32'>[], n: number): Grams {
+  /** Adds the HSIC of all pairs to the running sums. */
+  #accumulate(stack: GramStack, n: number): void {
     const { gpu } = this
-    const { lanes } = gpu.profile
-    const stride = Math.ceil((n * n) / STRIDE) * STRIDE
-    const array = gpu.zeros('f32', [layers.length, stride], 'Gram matrices')
-    for (const [i, x] of features.entries()) {
-      const { p } = featureShape(layers[i]!, x)
-      const { p4, items } = columnItems(p)
-      const centred = gpu.empty('f32', [n, p], 'centred features')
-      gpu.dispatch(kernels.analysis_centre_columns, {
+    const { lanes, targetWorkgroups } = gpu.profile
+    const { tiles, products, layers } = this.#pairs
+    const plans = stack.bands.map(({ rows, grams }) => {
+      const items = (rows * stack.stride) / 4
+      const chain = Math.ceil((items * tiles.length) / lanes / targetWorkgroups)
+      const itemsPerSlice = lanes * Math.min(LONGEST_CHAIN, Math.max(SHORTEST_CHAIN, chain))
+      return { grams, items, itemsPerSlice, slices: Math.ceil(items / itemsPerSlice) }
+    })
+    const count = plans.reduce((sum, { slices }) => sum + slices * lanes, 0)
+    const parts = gpu.empty('f32', [count, products], 'HSIC parts')
+    let firstPart = 0
+    for (const { grams, items, itemsPerSlice, slices } of plans) {
+      gpu.dispatch(kernels.analysis_hsic, {
         constants: { LANES: lanes },
-        conditions: { P4: p4 },
-        buffers: { x, y: centred },
-        params: { rows: n, items },
-        workgroups: foldWorkgroups(Math.ceil(items / lanes)),
+        buffers: { grams, tiles: this.#tiles, parts },
+        params: { layers, items, itemsPerSlice, firstPart },
+        workgroups: [tiles.length, slices, 1],
       })
-      const gram = new GpuArray('f32', [n, n], array.storage, array.offset + i * stride * 4)
-      convolveBackwardData(gpu, gramShape(n, p), { dy: centred, w: centred, dx: gram })
-      centred.release()
+      firstPart += slices * lanes
     }
-    const means = gpu.empty('f32', [layers.length, n], 'U-centring means')
-    const call = {
-      constants: { LANES: lanes },
-      params: { n, stride },
-      workgroups: [Math.ceil(n / lanes), layers.length, 1],
-    } as const
-    gpu.dispatch(kernels.analysis_u_centre_means, { ...call, buffers: { grams: array, means } })
-    gpu.dispatch(kernels.analysis_u_centre, { ...call, buffers: { means, grams: array } })
-    means.release()
-    return { array, layers: layers.length, stride }
+    const weight = this.#estimator === 'biased' ? 1 / (n - 1) ** 2 : 1 / (n * (n - 3))
+    gpu.dispatch(kernels.analysis_hsic_accumulate, {
+      constants: { LANES: lanes, LEVELS },
+      buffers: {
+        parts,
+        totals: stack.totals,
+        scales: this.#scales,
+        levels: this.#levels,
+        counts: this.#counts,
+      },
+      params: { products, layers, parts: count, rows: n, weight },
+      workgroups: [Math.ceil((products + layers) / lanes), 1, 1],
+    })
+    parts.release()
+  }
+
+  /** Reads the running sums: the mean of an entry over the minibatches, in the layers' scales. */
+  async #means() {
+    const { gpu } = this
+    const counts = await gpu.read(this.#counts)
+    const levels = await gpu.read(this.#levels)
+    const scales = await gpu.read(this.#scales)
+    const entries = counts.length - 1
+    const batches = counts[0]!
+    if (batches === 0) throw new Error('CKA: no minibatch was added')
+    const mean = (entry: number) => {
+      let sum = 0
+      for (let level = 0; level < LEVELS; level++)
+        if ((batches >>> level) & 1) sum += levels[level * entries + entry]!
+      return sum / batches
+    }
+    return { mean, scales, n: counts[entries]!, batches }
   }
 }
 
-/** X X^T as the data gradient of a 1x1 convolution: dx[i, j] = sum over p of dy[i, p] w[j, p]. */
-function gramShape(n: number, p: number): ConvolutionShape {
-  return {
-    batch: n,
-    inHeight: 1,
-    inWidth: 1,
-    inChannels: n,
-    outHeight: 1,
-    outWidth: 1,
-    outChannels: p,
-    kernelHeight: 1,
-    kernelWidth: 1,
-    strideH: 1,
-    strideW: 1,
-    padH: 0,
-    padW: 0,
-    dilationH: 1,
-    dilationW: 1,
-  }
+function whyUndefined(name: string, self: number, squaredTrace: number): string | undefined {
+  if (!Number.isFinite(self))
+    return `HSIC of ${name} with itself is not finite: its features hold NaN, infinities or numbers too large to square`
+  if (self > ROUNDING * squaredTrace) return undefined
+  return `HSIC of ${name} with itself is ${self < 0 ? 'negative' : '0 up to rounding'}: its examples do not vary, or are all equally far apart`
 }

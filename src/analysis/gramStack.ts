@@ -1,0 +1,158 @@
+import { sumSlices } from '../autograd/convolution.ts'
+import { kernels } from '../gpu/generated/kernels.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type AnalysisVariant, bindingLimit, rowItems } from './features.ts'
+
+/** How HSIC is estimated: HSIC_1 of U-centred Gram matrices, or HSIC_0 of doubly centred ones. */
+export type Estimator = 'unbiased' | 'biased'
+
+/** Rows of all layers' Gram matrices: grams [layers, rows, stride]. */
+export interface GramBand {
+  readonly firstRow: number
+  readonly rows: number
+  readonly grams: GpuArray<'f32'>
+}
+
+/** Width of the tiles of shaders/analysis/gram.wesl. */
+const TILE = 16
+/** Longest f32 chain of a Gram product: errors of longer ones show in CKA at small n. */
+const LONGEST_SLICE = 1024
+/** Shortest slice whose product outweighs its launch and its part in the sum over slices. */
+const SHORTEST_SLICE = 64
+/** Elements of the largest block of transposed features: wide layers need no second copy. */
+const LARGEST_BLOCK = 2 ** 22
+
+/**
+ * Centred Gram matrices K = X X^T of several layers on the same examples, stacked for products of
+ * all pairs. Where the stack would exceed what a kernel can bind, it is cut into bands of rows.
+ *
+ * All calls only record device work; what is allocated lives until `release`.
+ */
+export class GramStack {
+  /** Examples rounded up to whole tiles; columns beyond the examples are zero. */
+  readonly stride: number
+  readonly bands: readonly GramBand[]
+  /** [layers, 2]: the sum of each matrix and its trace, set by `centre`. */
+  readonly totals: GpuArray<'f32'>
+  readonly #margins: GpuArray<'f32'>
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly layers: number,
+    private readonly rows: number,
+    private readonly estimator: Estimator,
+    private readonly variant: AnalysisVariant,
+  ) {
+    this.stride = TILE * Math.ceil(rows / TILE)
+    const bandRows = Math.min(rows, Math.floor(bindingLimit(gpu) / (layers * this.stride)))
+    if (this.stride ** 2 > bindingLimit(gpu) || bandRows < 1)
+      throw new Error(
+        `CKA: Gram matrices of ${rows} examples exceed what this device binds, expected smaller minibatches`,
+      )
+    const bands: GramBand[] = []
+    for (let firstRow = 0; firstRow < rows; firstRow += bandRows) {
+      const count = Math.min(bandRows, rows - firstRow)
+      const grams = gpu.empty('f32', [layers, count, this.stride], 'Gram matrices')
+      bands.push({ firstRow, rows: count, grams })
+    }
+    this.bands = bands
+    this.#margins = gpu.empty('f32', [layers, 2, this.stride], 'Gram margins')
+    this.totals = gpu.empty('f32', [layers, 2], 'Gram totals')
+  }
+
+  /** Computes one layer's matrix from rows firstRow .. firstRow + rows of x, seen as [., p]. */
+  multiply(layer: number, x: GpuArray<'f32'>, p: number, firstRow: number): void {
+    const { gpu, rows, stride, variant } = this
+    const { lanes } = gpu.profile
+    const { p4, width, items } = rowItems(p, variant)
+    const padded = 4 * Math.ceil(p / 4)
+    const block = Math.min(LARGEST_BLOCK, bindingLimit(gpu))
+    const blockFeatures = Math.max(4, 4 * Math.floor(block / 4 / stride))
+    for (let first = 0; first < padded; first += blockFeatures) {
+      const features = Math.min(blockFeatures, padded - first)
+      const xt = gpu.empty('f32', [features, stride], 'centred features')
+      const blockItems = features / width
+      gpu.dispatch(kernels.analysis_centre_transpose, {
+        constants: { LANES: lanes },
+        conditions: { P4: p4 },
+        buffers: { x, xt },
+        params: { rows, stride, firstRow, items, firstItem: first / width, blockItems },
+        workgroups: [Math.ceil(blockItems / lanes), 1, 1],
+      })
+      const upper = this.#product(xt, features)
+      xt.release()
+      for (const { firstRow, rows: bandRows, grams } of this.bands)
+        gpu.dispatch(kernels.analysis_gram_mirror, {
+          constants: { LANES: lanes },
+          conditions: { BIASED: this.estimator === 'biased' },
+          buffers: { upper, grams, margins: this.#margins },
+          params: { rows, stride, layer, firstRow, bandRows, accumulate: first > 0 ? 1 : 0 },
+          workgroups: [Math.ceil(stride / lanes), 1, 1],
+        })
+      upper.release()
+    }
+  }
+
+  /**
+   * Centres all matrices and scales each by its entry of `scales`, which the first batch sets.
+   *
+   * @param counts batches before this one in its first element
+   */
+  centre(counts: GpuArray<'u32'>, scales: GpuArray<'f32'>): void {
+    const { gpu, layers, rows: n, stride, totals } = this
+    const margins = this.#margins
+    const constants = { LANES: gpu.profile.lanes }
+    gpu.dispatch(kernels.analysis_gram_totals, {
+      constants,
+      buffers: { margins, counts, totals, scales },
+      params: { layers, rows: n, stride },
+      workgroups: [Math.ceil(layers / constants.LANES), 1, 1],
+    })
+    const biased = this.estimator === 'biased'
+    const a = biased ? 1 / n : 1 / (n - 2)
+    const b = biased ? 1 / n ** 2 : 1 / ((n - 1) * (n - 2))
+    for (const { firstRow, rows: bandRows, grams } of this.bands)
+      gpu.dispatch(kernels.analysis_gram_centre, {
+        constants,
+        conditions: { BIASED: biased },
+        buffers: { margins, totals, scales, grams },
+        params: { rows: n, stride, firstRow, bandRows, a, b },
+        workgroups: [Math.ceil(stride / 4 / constants.LANES), layers, 1],
+      })
+  }
+
+  release(): void {
+    for (const { grams } of this.bands) grams.release()
+    this.#margins.release()
+    this.totals.release()
+  }
+
+  /** The upper half of xt^T xt [stride, stride]. */
+  #product(xt: GpuArray<'f32'>, features: number): GpuArray<'f32'> {
+    const { gpu, stride } = this
+    const { lanes, targetWorkgroups, subgroups8 } = gpu.profile
+    const tiles = [stride / TILE, Math.ceil(stride / (4 * lanes))] as const
+    const wanted = Math.min(
+      Math.ceil((2 * targetWorkgroups) / (tiles[0] * tiles[1])),
+      Math.ceil(features / SHORTEST_SLICE),
+    )
+    const slicesThatFit = Math.floor(bindingLimit(gpu) / stride ** 2)
+    const atMost = Math.min(slicesThatFit, Math.max(wanted, Math.ceil(features / LONGEST_SLICE)))
+    const featuresPerSlice = 4 * Math.ceil(features / atMost / 4)
+    const slices = Math.ceil(features / featuresPerSlice)
+    const partials = gpu.empty('f32', [slices, stride, stride], 'Gram slices')
+    gpu.dispatch(kernels.analysis_gram, {
+      constants: { LANES: lanes },
+      conditions: { SUBGROUPS8: (this.variant.subgroups ?? true) && subgroups8 },
+      buffers: { xt, partials },
+      params: { features, featuresPerSlice, stride },
+      workgroups: [...tiles, slices],
+    })
+    if (slices === 1) return partials
+    const upper = gpu.empty('f32', [stride, stride], 'Gram matrix')
+    sumSlices(gpu, partials, upper, slices)
+    partials.release()
+    return upper
+  }
+}
