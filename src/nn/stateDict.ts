@@ -123,9 +123,10 @@ export function writeGroups(
 }
 
 /**
- * Loads parameters and buffers, every one of them.
+ * Loads parameters and buffers, every one of them; tensors of other names are left out.
  *
- * @throws Error naming the tensor that is missing or has another shape or dtype
+ * @throws Error naming the tensor that is missing or has another shape or dtype; then nothing is
+ *   loaded
  */
 export function loadStateDict(
   gpu: Gpu,
@@ -133,6 +134,8 @@ export function loadStateDict(
   state: ReadonlyMap<string, StoredTensor>,
 ): void {
   for (const { spec } of set.buffers) floatsOf(state, spec.name, spec.shape)
+  for (const { spec } of set.parameters)
+    floatsOf(state, spec.name, torchShape(spec.layout, spec.shape))
   writeGroups(gpu, set, (i) => set.groups[i]!.values, state)
   for (const { spec, value } of set.buffers)
     gpu.write(value, floatsOf(state, spec.name, spec.shape))

@@ -11,6 +11,14 @@ export interface SgdOptions {
   readonly weightDecay: number
 }
 
+/** @throws Error naming the option that is out of range */
+export function checkSgdOptions({ momentum, weightDecay }: SgdOptions): void {
+  if (!(momentum >= 0 && momentum < 1))
+    throw new Error(`sgd: momentum is ${momentum}, expected a number in [0, 1)`)
+  if (!(weightDecay >= 0 && Number.isFinite(weightDecay)))
+    throw new Error(`sgd: weightDecay is ${weightDecay}, expected a number of at least 0`)
+}
+
 /** Parameters and gradients that lie one behind the other, in equal layout. */
 export interface OptimisedGroup {
   readonly decay: boolean
@@ -32,11 +40,7 @@ export class Sgd {
     private readonly groups: readonly OptimisedGroup[],
     private readonly options: SgdOptions,
   ) {
-    const { momentum, weightDecay } = options
-    if (!(momentum >= 0 && momentum < 1))
-      throw new Error(`sgd: momentum is ${momentum}, expected a value in [0, 1)`)
-    if (!(weightDecay >= 0 && Number.isFinite(weightDecay)))
-      throw new Error(`sgd: weight decay is ${weightDecay}, expected a number of at least 0`)
+    checkSgdOptions(options)
     this.velocities = groups.map(({ values }) => gpu.zeros('f32', values.shape, 'velocity'))
   }
 

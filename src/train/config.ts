@@ -1,4 +1,5 @@
-import type { ScheduleName } from '../optim/schedule.ts'
+import { type ScheduleName, scheduleNames } from '../optim/schedule.ts'
+import { checkSgdOptions } from '../optim/sgd.ts'
 
 /** Everything that decides what a training run computes. */
 export interface TrainConfig {
@@ -21,18 +22,28 @@ export interface TrainConfig {
   readonly weightDecay: number
 }
 
-/** @throws Error naming the option that is out of range */
-export function checkConfig(config: TrainConfig): void {
-  const integers = ['seed', 'steps', 'batch', 'warmupSteps'] as const
-  for (const name of integers)
-    if (!Number.isSafeInteger(config[name]) || config[name] < (name === 'steps' ? 1 : 0))
-      throw new Error(
-        `${name} is ${config[name]}, expected an integer of at least ${name === 'steps' ? 1 : 0}`,
-      )
-  if (!(config.lr > 0 && Number.isFinite(config.lr)))
-    throw new Error(`lr is ${config.lr}, expected a number above 0`)
-  if (config.warmupSteps > config.steps)
+/**
+ * @param count training images of the data set
+ * @throws Error naming the option that is out of range
+ */
+export function checkConfig(config: TrainConfig, count: number): void {
+  const least = { seed: 0, steps: 1, batch: 2, warmupSteps: 0 }
+  for (const [name, from] of Object.entries(least) as [keyof typeof least, number][])
+    if (!Number.isSafeInteger(config[name]) || config[name] < from)
+      throw new Error(`${name} is ${config[name]}, expected an integer of at least ${from}`)
+  const { batch, trainImages, width, lr, schedule, warmupSteps, steps } = config
+  if (trainImages !== count)
+    throw new Error(`trainImages is ${trainImages}, expected the ${count} of the data set`)
+  if (batch > count)
     throw new Error(
-      `warmupSteps is ${config.warmupSteps}, expected at most the ${config.steps} steps of the run`,
+      `batch is ${batch}, expected at most the ${count} training images of the data set`,
     )
+  for (const [name, value] of Object.entries({ width, lr }))
+    if (!(value > 0 && Number.isFinite(value)))
+      throw new Error(`${name} is ${value}, expected a number above 0`)
+  if (!scheduleNames.includes(schedule))
+    throw new Error(`schedule is ${schedule}, expected one of ${scheduleNames.join(', ')}`)
+  if (warmupSteps > steps)
+    throw new Error(`warmupSteps is ${warmupSteps}, expected at most the ${steps} steps of the run`)
+  checkSgdOptions(config)
 }

@@ -1,13 +1,17 @@
-import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { parse, stringify } from 'smol-toml'
-import { writeFileWhole } from '../data/files.ts'
+import { fileError, writeFileWhole } from '../data/files.ts'
 import type { TrainConfig } from './config.ts'
 
 /** A line of metrics.jsonl: a logged step or an epoch. */
 export type MetricsLine =
   | { readonly step: number; readonly loss: number; readonly lr: number }
   | { readonly epoch: number; readonly step: number; readonly loss: number }
+
+const CONFIG = 'config.toml'
+/** What a run writes besides its configuration. */
+const RESULTS = ['metrics.jsonl', 'checkpoints', 'weights.safetensors', 'log.txt']
 
 /** A run's folder: config.toml, metrics.jsonl, checkpoints/, weights.safetensors, log.txt. */
 export class RunFolder {
@@ -18,31 +22,65 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder hold a run of this configuration: as it is where it already does, emptied where
-   * it holds another.
+   * Makes the folder hold a run of this configuration: as it is where it already does, without
+   * another run's files where it holds those. Other files stay.
    *
    * @returns whether there is a run of this configuration to go on with
-   * @throws Error naming the folder when it can't be written
+   * @throws Error naming the folder when it can't be written, or what it holds was not made by a run
    */
   async prepare(config: TrainConfig): Promise<boolean> {
     const text = stringify(config)
+    const before = await this.#storedConfig()
+    if (before === text) return true
     try {
-      const before = await readFile(this.file('config.toml'), 'utf8').catch(() => undefined)
-      if (before !== undefined && isSame(before, text)) return true
-      await rm(this.folder, { recursive: true, force: true })
       await mkdir(this.folder, { recursive: true })
-      await writeFileWhole(this.file('config.toml'), text)
     } catch (error) {
-      throw new Error(`the run folder ${this.folder} can't be written: ${(error as Error).message}`)
+      throw fileError(this.folder, 'used as a run folder', error)
     }
+    // The configuration goes last: were the process killed here, the rest would still be a run's.
+    for (const name of RESULTS) await rm(this.file(name), { recursive: true, force: true })
+    await writeFileWhole(this.file(CONFIG), text)
     return false
+  }
+
+  /** config.toml as this version would write it, or undefined where there is no run. */
+  async #storedConfig(): Promise<string | undefined> {
+    const found = await stat(this.folder).catch(() => undefined)
+    if (!found) return undefined
+    if (!found.isDirectory())
+      throw new Error(`${this.folder} cannot be used as a run folder: it is a file`)
+    const names = await readdir(this.folder)
+    if (!names.includes(CONFIG)) {
+      const result = RESULTS.find((name) => names.includes(name))
+      if (!result) return undefined
+      throw new Error(
+        `${this.folder} cannot be used as a run folder: it holds ${result} but no ${CONFIG}`,
+      )
+    }
+    const file = this.file(CONFIG)
+    const text = await readFile(file, 'utf8').catch((error) => {
+      throw fileError(file, 'read', error)
+    })
+    try {
+      const stored = parse(text)
+      if ('objective' in stored && 'dataset' in stored) return stringify(stored)
+    } catch {}
+    throw new Error(
+      `${this.folder} cannot be used as a run folder: its ${CONFIG} is not that of a training run`,
+    )
   }
 
   /** The lines up to and including `step`. */
   async metrics(step: number): Promise<MetricsLine[]> {
-    const text = await readFile(this.file('metrics.jsonl'), 'utf8').catch(() => '')
+    const file = this.file('metrics.jsonl')
+    const text = await readFile(file, 'utf8').catch(() => '')
     const lines = text.split('\n').filter(Boolean)
-    return lines.map((line) => JSON.parse(line) as MetricsLine).filter((line) => line.step <= step)
+    try {
+      const parsed = lines.map((line) => JSON.parse(line) as MetricsLine)
+      return parsed.filter((line) => line.step <= step)
+    } catch (error) {
+      throw new Error(`${file} holds a line that is not JSON: ${(error as Error).message}`)
+    }
   }
 
   async writeMetrics(lines: readonly MetricsLine[]): Promise<void> {
@@ -53,14 +91,9 @@ export class RunFolder {
   }
 
   async log(text: string): Promise<void> {
-    await appendFile(this.file('log.txt'), `${new Date().toISOString()} ${text}\n`)
-  }
-}
-
-function isSame(a: string, b: string): boolean {
-  try {
-    return stringify(parse(a)) === b
-  } catch {
-    return false
+    const file = this.file('log.txt')
+    await appendFile(file, `${new Date().toISOString()} ${text}\n`).catch((error) => {
+      throw fileError(file, 'written', error)
+    })
   }
 }

@@ -1,19 +1,21 @@
+import { existsSync } from 'node:fs'
 import { gatherLabels, TrainingOrder } from '../data/batches.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { ImagePreparer } from '../data/prepareImages.ts'
 import { readSafetensors, writeSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { Objective } from '../losses/objective.ts'
-import { type ResNet, resnet50 } from '../nn/resnet.ts'
+import { ResNet } from '../nn/resnet.ts'
 import { loadStateDict, readStateDict, type StoredTensor } from '../nn/stateDict.ts'
 import { learningRate } from '../optim/schedule.ts'
 import { Sgd } from '../optim/sgd.ts'
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts'
 import { checkConfig, type TrainConfig } from './config.ts'
+import { MetricsLog } from './metricsLog.ts'
 import { type MetricsLine, RunFolder } from './runFolder.ts'
 import { TrainStep } from './trainStep.ts'
 
-/** Where a run stands; told about once a second. */
+/** Where a run stands; told every two seconds. */
 export interface TrainProgress {
   readonly step: number
   readonly steps: number
@@ -46,7 +48,7 @@ export class TrainingInterrupted extends Error {
   }
 }
 
-const REPORT_MILLISECONDS = 1000
+const REPORT_MILLISECONDS = 2000
 const WEIGHTS = 'weights.safetensors'
 
 /**
@@ -54,8 +56,8 @@ const WEIGHTS = 'weights.safetensors'
  * had never stopped.
  *
  * @throws TrainingInterrupted when the signal aborts
- * @throws Error on an option out of range, a data set that does not fit, an unwritable folder or a
- *   loss that is no longer finite
+ * @throws Error on an option out of range, a data set that does not fit or an unwritable folder,
+ *   before anything is computed; and on a loss that is no longer finite
  */
 export async function train(
   gpu: Gpu,
@@ -65,115 +67,141 @@ export async function train(
   runFolder: string,
   hooks: TrainHooks = {},
 ): Promise<TrainOutcome> {
-  checkConfig(config)
-  const order = new TrainingOrder({
-    count: dataset.train.count,
-    batchSize: config.batch,
-    seed: config.seed,
-  })
+  checkConfig(config, dataset.train.count)
   const preparer = new ImagePreparer(dataset)
+  const model = new ResNet({ classes: dataset.classes, width: config.width })
   const folder = new RunFolder(runFolder)
-  const model = resnet50(gpu, { classes: dataset.classes, width: config.width, seed: config.seed })
-  if (await folder.prepare(config)) {
-    const weights = await readSafetensors(folder.file(WEIGHTS)).catch(() => undefined)
-    if (weights) {
-      loadStateDict(gpu, model.parameters, weights.tensors as ReadonlyMap<string, StoredTensor>)
-      return {
-        model,
-        metrics: await folder.metrics(config.steps),
-        seconds: Number(weights.metadata.seconds),
-        imagesPerSecond: Number(weights.metadata.imagesPerSecond),
-        reused: true,
-      }
+  const resumes = await folder.prepare(config)
+  model.parameters.allocate(gpu, config.seed)
+  try {
+    if (resumes && existsSync(folder.file(WEIGHTS))) {
+      const timing = await loadWeights(gpu, folder.file(WEIGHTS), model)
+      return { model, metrics: await folder.metrics(config.steps), ...timing, reused: true }
     }
+    const found = await takeSteps(gpu, {
+      dataset,
+      preparer,
+      objective,
+      config,
+      folder,
+      model,
+      hooks,
+    })
+    return { model, ...found, reused: false }
+  } catch (error) {
+    model.parameters.release()
+    throw error
   }
-  const optimiser = new Sgd(gpu, model.parameters.groups, config)
-  const first = await loadCheckpoint(gpu, runFolder, model, optimiser)
-  const metrics = await folder.metrics(first)
-  await folder.log(first > 0 ? `resumed after step ${first}` : 'started')
-  const { height, width, channels } = preparer
-  const step = await TrainStep.record(gpu, model, objective, optimiser, [
-    config.batch,
-    height,
-    width,
-    channels,
-  ])
-  const images = new Float32Array(preparer.length(config.batch))
-  const labels = new Uint32Array(config.batch)
-  const rateOf = (at: number) =>
-    learningRate(at, { ...config, totalSteps: config.steps, warmupSteps: config.warmupSteps })
-
-  let logged = first
-  const collect = async (): Promise<number> => {
-    const losses = await step.losses()
-    let sum = 0
-    for (const loss of losses) {
-      if (!Number.isFinite(loss))
-        throw new Error(
-          `${config.objective}: the loss of step ${logged + 1} is ${loss}; a lower lr than ${config.lr} may help`,
-        )
-      metrics.push({ step: logged + 1, loss, lr: rateOf(logged) })
-      sum += loss
-      logged++
-      if (logged % order.batchesPerEpoch === 0)
-        metrics.push(epochLine(metrics, logged, order.batchesPerEpoch))
-    }
-    return sum / Math.max(1, losses.length)
-  }
-  const checkpoint = async (at: number): Promise<void> => {
-    await collect()
-    await saveCheckpoint(gpu, runFolder, model, optimiser, at)
-    await folder.writeMetrics(metrics)
-  }
-
-  const start = performance.now()
-  let reportedAt = start
-  let reportedStep = first
-  let running = Promise.resolve()
-  for (let at = first; at < config.steps; at++) {
-    if (hooks.signal?.aborted) {
-      await checkpoint(at)
-      await folder.log(`interrupted after step ${at}`)
-      throw new TrainingInterrupted(at)
-    }
-    const batch = order.batch(at)
-    preparer.prepare(dataset.train.images, batch, images)
-    gatherLabels(dataset.train.labels, batch, labels)
-    // One step runs while the next batch is prepared, and no more wait in the queue.
-    await running
-    step.run(images, labels, rateOf(at))
-    running = gpu.submitted()
-    const now = performance.now()
-    if (now - reportedAt >= REPORT_MILLISECONDS || at + 1 === config.steps) {
-      const loss = await collect()
-      const elapsed = (performance.now() - reportedAt) / 1000
-      hooks.onProgress?.({
-        step: at + 1,
-        steps: config.steps,
-        loss,
-        imagesPerSecond: ((at + 1 - reportedStep) * config.batch) / elapsed,
-      })
-      reportedAt = performance.now()
-      reportedStep = at + 1
-    }
-    if ((at + 1) % order.batchesPerEpoch === 0) await checkpoint(at + 1)
-  }
-  await checkpoint(config.steps)
-  const seconds = (performance.now() - start) / 1000
-  const imagesPerSecond = ((config.steps - first) * config.batch) / seconds
-  await writeSafetensors(
-    folder.file(WEIGHTS),
-    await readStateDict(gpu, model.parameters, config.steps),
-    { format: 'pt', seconds: String(seconds), imagesPerSecond: String(imagesPerSecond) },
-  )
-  await folder.log(`finished ${config.steps} steps`)
-  step.dispose()
-  optimiser.release()
-  return { model, metrics, seconds, imagesPerSecond, reused: false }
 }
 
-function epochLine(metrics: readonly MetricsLine[], step: number, length: number): MetricsLine {
-  const losses = metrics.filter((line) => 'lr' in line && line.step > step - length)
-  const loss = losses.reduce((sum, line) => sum + line.loss, 0) / losses.length
-  return { epoch: step / length, step, loss }
+type Timing = Pick<TrainOutcome, 'seconds' | 'imagesPerSecond'>
+
+async function loadWeights(gpu: Gpu, file: string, model: ResNet): Promise<Timing> {
+  const { tensors, metadata } = await readSafetensors(file)
+  try {
+    loadStateDict(gpu, model.parameters, tensors as ReadonlyMap<string, StoredTensor>)
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`)
+  }
+  const { seconds, imagesPerSecond } = metadata
+  return { seconds: Number(seconds), imagesPerSecond: Number(imagesPerSecond) }
+}
+
+interface Run {
+  readonly dataset: Dataset
+  readonly preparer: ImagePreparer
+  readonly objective: Objective
+  readonly config: TrainConfig
+  readonly folder: RunFolder
+  readonly model: ResNet
+  readonly hooks: TrainHooks
+}
+
+/** Takes the steps that are left after the newest checkpoint and writes the final weights. */
+async function takeSteps(gpu: Gpu, run: Run): Promise<Timing & Pick<TrainOutcome, 'metrics'>> {
+  const { dataset, preparer, config, folder, model, hooks } = run
+  const optimiser = new Sgd(gpu, model.parameters.groups, config)
+  let step: TrainStep | undefined
+  try {
+    const first = await loadCheckpoint(gpu, folder.folder, model, optimiser)
+    await folder.log(first > 0 ? `resumed after step ${first}` : 'started')
+    step = await recordStep(gpu, run, optimiser)
+    const order = new TrainingOrder({
+      count: dataset.train.count,
+      batchSize: config.batch,
+      seed: config.seed,
+    })
+    const rateOf = (at: number) => learningRate(at, { ...config, totalSteps: config.steps })
+    const log = new MetricsLog(await folder.metrics(first), first, {
+      objective: config.objective,
+      stepsPerEpoch: order.batchesPerEpoch,
+      rateOf,
+    })
+    let saved = -1
+    const checkpoint = async (at: number): Promise<void> => {
+      if (saved === at) return
+      log.add(await step!.losses())
+      // First the metrics: lines past the newest checkpoint are dropped when the run goes on.
+      await folder.writeMetrics(log.lines)
+      await saveCheckpoint(gpu, folder.folder, model, optimiser, at)
+      saved = at
+    }
+
+    const images = new Float32Array(preparer.length(config.batch))
+    const labels = new Uint32Array(config.batch)
+    const start = performance.now()
+    let reportedAt = start
+    let reportedStep = first
+    let running = Promise.resolve()
+    for (let at = first; at < config.steps; at++) {
+      if (hooks.signal?.aborted) {
+        await checkpoint(at)
+        await folder.log(`interrupted after step ${at}`)
+        throw new TrainingInterrupted(at)
+      }
+      const batch = order.batch(at)
+      preparer.prepare(dataset.train.images, batch, images)
+      gatherLabels(dataset.train.labels, batch, labels)
+      // One step runs while the next batch is prepared, and no more wait in the queue.
+      await running
+      step.run(images, labels, rateOf(at))
+      running = gpu.submitted()
+      // Awaited by the next step; an error before that must not end the process.
+      running.catch(() => {})
+      const now = performance.now()
+      if (now - reportedAt >= REPORT_MILLISECONDS || at + 1 === config.steps) {
+        const loss = log.add(await step.losses())
+        const elapsed = (performance.now() - reportedAt) / 1000
+        hooks.onProgress?.({
+          step: at + 1,
+          steps: config.steps,
+          loss,
+          imagesPerSecond: ((at + 1 - reportedStep) * config.batch) / elapsed,
+        })
+        reportedAt = performance.now()
+        reportedStep = at + 1
+      }
+      if ((at + 1) % order.batchesPerEpoch === 0) await checkpoint(at + 1)
+    }
+    await checkpoint(config.steps)
+    const seconds = (performance.now() - start) / 1000
+    const imagesPerSecond = ((config.steps - first) * config.batch) / seconds
+    await writeSafetensors(
+      folder.file(WEIGHTS),
+      await readStateDict(gpu, model.parameters, config.steps),
+      { format: 'pt', seconds: String(seconds), imagesPerSecond: String(imagesPerSecond) },
+    )
+    await folder.log(`finished ${config.steps} steps`)
+    return { metrics: log.lines, seconds, imagesPerSecond }
+  } finally {
+    step?.dispose()
+    optimiser.release()
+  }
+}
+
+function recordStep(gpu: Gpu, run: Run, optimiser: Sgd): Promise<TrainStep> {
+  const { preparer, config, model, objective } = run
+  const { height, width, channels } = preparer
+  const shape = [config.batch, height, width, channels] as const
+  return TrainStep.record(gpu, model, objective, optimiser, shape)
 }
