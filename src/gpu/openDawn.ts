@@ -8,7 +8,7 @@ const instances = new Map<boolean, GPU>()
 
 function installHint(): string {
   if (process.platform === 'linux')
-    return "install a Vulkan driver: your GPU vendor's, or Mesa 24 or newer (`apt-get install mesa-vulkan-drivers`; on Debian 12 add `-t bookworm-backports`)"
+    return "install a Vulkan driver: your GPU vendor's, or Mesa 23 or newer (`apt-get install mesa-vulkan-drivers`; on Debian 12 add `-t bookworm-backports`)"
   if (process.platform === 'darwin') return 'a Mac with Metal is needed (macOS 11 or newer)'
   return 'update the graphics driver so that Direct3D 12 or Vulkan works'
 }

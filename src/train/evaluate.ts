@@ -5,6 +5,7 @@ import type { Dataset, ImageSplit } from '../data/dataset.ts'
 import { ImagePreparer } from '../data/prepareImages.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { Pacer } from '../gpu/pacer.ts'
 import type { Program } from '../gpu/program.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { countCorrect } from './top1.ts'
@@ -40,6 +41,7 @@ export async function forEachBatch(
     number,
     { program: Program; images: GpuArray<'f32'>; labels: GpuArray<'u32'> }
   >()
+  const pacer = new Pacer(gpu)
   let done = 0
   for (const indexes of evaluationBatches(split.count, batchSize)) {
     const n = indexes.length
@@ -55,13 +57,16 @@ export async function forEachBatch(
       recorded = { program, images, labels }
       programs.set(n, recorded)
     }
-    gpu.write(recorded.images, preparer.prepare(split.images, indexes))
-    gpu.write(recorded.labels, gatherLabels(split.labels, indexes))
-    recorded.program.run()
-    await gpu.submitted()
+    const { program, images, labels } = recorded
+    await pacer.submit(() => {
+      gpu.write(images, preparer.prepare(split.images, indexes))
+      gpu.write(labels, gatherLabels(split.labels, indexes))
+      program.run()
+    })
     done += n
     onBatch(done)
   }
+  await pacer.finish()
   for (const { program, images, labels } of programs.values()) {
     program.dispose()
     images.release()

@@ -4,6 +4,7 @@ import type { Dataset } from '../data/dataset.ts'
 import { ImagePreparer } from '../data/prepareImages.ts'
 import { readSafetensors, writeSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
+import { Pacer } from '../gpu/pacer.ts'
 import type { Objective } from '../losses/objective.ts'
 import { ResNet } from '../nn/resnet.ts'
 import { loadStateDict, readStateDict, type StoredTensor } from '../nn/stateDict.ts'
@@ -152,7 +153,7 @@ async function takeSteps(gpu: Gpu, run: Run): Promise<Timing & Pick<TrainOutcome
     const start = performance.now()
     let reportedAt = start
     let reportedStep = first
-    let running = Promise.resolve()
+    const pacer = new Pacer(gpu)
     for (let at = first; at < config.steps; at++) {
       if (hooks.signal?.aborted) {
         await checkpoint(at)
@@ -162,14 +163,10 @@ async function takeSteps(gpu: Gpu, run: Run): Promise<Timing & Pick<TrainOutcome
       const batch = order.batch(at)
       preparer.prepare(dataset.train.images, batch, images)
       gatherLabels(dataset.train.labels, batch, labels)
-      // One step runs while the next batch is prepared, and no more wait in the queue.
-      await running
-      step.run(images, labels, rateOf(at))
-      running = gpu.submitted()
-      // Awaited by the next step; an error before that must not end the process.
-      running.catch(() => {})
+      await pacer.submit(() => step!.run(images, labels, rateOf(at)))
       const now = performance.now()
       if (now - reportedAt >= REPORT_MILLISECONDS || at + 1 === config.steps) {
+        await pacer.finish()
         const loss = log.add(await step.losses())
         const elapsed = (performance.now() - reportedAt) / 1000
         hooks.onProgress?.({

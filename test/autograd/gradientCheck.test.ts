@@ -91,7 +91,9 @@ test('every op that the sources define is registered, and the ops folder holds n
     if (!name.endsWith('.ts') || name === 'autograd/op.ts') continue
     const text = await readFile(new URL(name, source), 'utf8')
     const defined = text.match(/\bdefineOp</g)?.length ?? 0
-    const names = [...text.matchAll(/^ {2}name: '(\w+)',\n {2}gradientCases/gm)].map(([, n]) => n!)
+    const names = [...text.matchAll(/^ {2}name: '([\w.]+)',\n {2}gradientCases/gm)].map(
+      ([, n]) => n!,
+    )
     assert.is(names.length, defined, `${name}: ${defined} ops, but the names found are ${names}`)
     for (const op of names) assert.ok(registeredOps().has(op), `${name}: ${op} is not registered`)
     const opFile = /^autograd\/ops\/(.*)$/.exec(name)?.[1]
