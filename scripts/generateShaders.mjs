@@ -59,7 +59,9 @@ async function reflect(sources, file, { constants, conditions }, value) {
   const bindings = {}
   const params = {}
   let paramsSize = 0
-  for (const variable of [...reflection.uniforms, ...reflection.storage]) {
+  // Linking may place a binding that comes from an imported module anywhere.
+  const storage = reflection.storage.sort((a, b) => a.binding - b.binding)
+  for (const variable of [...reflection.uniforms, ...storage]) {
     if (variable.group !== 0) throw new Error(`${file}: ${variable.name} is outside group 0`)
     if (variable.access === 'read' && reflection.uniforms.includes(variable)) {
       if (variable.name !== 'params' || variable.binding !== 0)

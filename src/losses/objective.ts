@@ -1,38 +1,62 @@
+import { linear } from '../autograd/ops/linear.ts'
 import type { Tape } from '../autograd/tape.ts'
 import type { Tensor } from '../autograd/tensor.ts'
-import type { Targets } from './targets.ts'
+import type {
+  DropoutDraw,
+  LastLayer,
+  ObjectiveDefinition,
+  RecipeContext,
+  Variant,
+} from './definition.ts'
+import type { LossOutputs, Targets } from './targets.ts'
 
-/** A number that shapes an objective. */
-export interface Hyperparameter {
-  /** The paper's tuned value (Table A.1), scaled to the number of classes where it depends on it. */
-  readonly default: (classes: number) => number
-  readonly meaning: string
-  /** What keeps a value from being legal, or undefined. */
-  readonly refuse: (value: number) => string | undefined
+/** What a loss is computed of. */
+export interface LossInput {
+  /** Penultimate features [N, M]. */
+  readonly features: Tensor
+  readonly layer: LastLayer
+  readonly target: Targets
+  /** The mask of an objective that drops features; without it nothing is dropped. */
+  readonly draw?: DropoutDraw
+  readonly outputs?: LossOutputs
 }
 
-/** An objective of the paper, before its hyperparameters are chosen. */
-export interface ObjectiveDefinition {
-  /** As the command line names it. */
-  readonly name: string
-  /** As figures name it. */
-  readonly label: string
-  readonly hyperparameters: Readonly<Record<string, Hyperparameter>>
-  /** The mean loss over the batch, a scalar [1], from logits [N, K]. */
-  loss(
-    tape: Tape,
-    logits: Tensor,
-    target: Targets,
-    hyperparameters: Readonly<Record<string, number>>,
-  ): Tensor
-}
-
-/** An objective ready to train with. */
+/** An objective ready to train with. It owns what happens from the penultimate features on. */
 export interface Objective {
   readonly name: string
   readonly label: string
+  readonly variant: Variant
+  readonly classes: number
   readonly hyperparameters: Readonly<Record<string, number>>
-  loss(tape: Tape, logits: Tensor, target: Targets): Tensor
+  /** Initial value of the last layer's bias, where it is not the network's own. */
+  readonly initialBias?: number
+  /** Why the loss of given logits is not defined, or undefined where it is. */
+  readonly needsFeatures?: string
+  /** Features [N, M] -> logits [N, K]. They are the scores that rank classes at test time. */
+  logits(tape: Tape, features: Tensor, layer: LastLayer): Tensor
+  /**
+   * The mean loss over the batch, a scalar [1], of logits [N, K].
+   *
+   * @throws Error naming what does not fit, or where the objective acts on the features or on the
+   *   last layer's weight: `needsFeatures` says so beforehand
+   */
+  loss(tape: Tape, logits: Tensor, target: Targets, outputs?: LossOutputs): Tensor
+  /**
+   * The same from the penultimate features, as training minimises it.
+   *
+   * @throws Error naming what does not fit
+   */
+  lossOfFeatures(tape: Tape, input: LossInput): Tensor
+  /**
+   * log p [N, K] in float64 of logits [N, K], row by row, for calibration; undefined where the paper
+   * defines no probabilities (squared error).
+   */
+  logProbabilities(logits: ArrayLike<number>): Float64Array | undefined
+}
+
+export interface ObjectiveOptions {
+  /** Default 'paper'. */
+  readonly variant?: Variant
 }
 
 /**
@@ -44,24 +68,72 @@ export function instantiate(
   definition: ObjectiveDefinition,
   classes: number,
   given: Readonly<Record<string, number>> = {},
+  { variant = 'paper' }: ObjectiveOptions = {},
 ): Objective {
-  const known = definition.hyperparameters
+  const { name, label } = definition
+  if (!Number.isInteger(classes) || classes < 1)
+    throw new Error(`${name}: classes is ${classes}, expected an integer of at least 1`)
+  if (variant !== 'paper' && variant !== 'released')
+    throw new Error(`${name}: variant is ${variant}, expected paper or released`)
+  const values = fillIn(definition, { classes, variant }, given)
+  const recipe = definition.recipe(values, { classes, variant })
+  const { terms = {}, needsFeatures } = recipe
+  const logits: Objective['logits'] = (tape, features, layer) =>
+    recipe.logits?.(tape, features, layer) ?? linear(tape, { x: features, ...layer }, {})
+  return {
+    name,
+    label,
+    variant,
+    classes,
+    hyperparameters: values,
+    ...(recipe.initialBias === undefined ? {} : { initialBias: recipe.initialBias }),
+    ...(needsFeatures ? { needsFeatures } : {}),
+    logits,
+    lossOfFeatures(tape, { features, layer, target, draw, outputs = {} }) {
+      const x = draw && recipe.features ? recipe.features(tape, features, draw) : features
+      const z = logits(tape, x, layer)
+      checkClasses(name, z.shape, classes)
+      const loss = recipe.loss(tape, z, { ...target, ...outputs }, terms)
+      return recipe.finish?.(tape, loss, layer) ?? loss
+    },
+    loss(tape, z, target, outputs = {}) {
+      if (needsFeatures) throw new Error(`${name} ${needsFeatures}`)
+      checkClasses(name, z.shape, classes)
+      return recipe.loss(tape, z, { ...target, ...outputs }, terms)
+    },
+    logProbabilities(z) {
+      if (!recipe.logProbabilities) return undefined
+      if (z.length % classes !== 0)
+        throw new Error(`${name}: ${z.length} logits, expected rows of ${classes}`)
+      const rows = Float64Array.from(z)
+      for (let start = 0; start < rows.length; start += classes)
+        recipe.logProbabilities(rows.subarray(start, start + classes), terms)
+      return rows
+    },
+  }
+}
+
+function fillIn(
+  { name: objective, hyperparameters: known }: ObjectiveDefinition,
+  context: RecipeContext,
+  given: Readonly<Record<string, number>>,
+): Record<string, number> {
   for (const name of Object.keys(given))
     if (!known[name])
       throw new Error(
-        `${definition.name} has no hyperparameter ${name}, only ${Object.keys(known).join(', ') || 'none'}`,
+        `${objective} has no hyperparameter ${name}, only ${Object.keys(known).join(', ') || 'none'}`,
       )
   const values: Record<string, number> = {}
   for (const [name, hyperparameter] of Object.entries(known)) {
-    const value = given[name] ?? hyperparameter.default(classes)
+    const value = given[name] ?? hyperparameter.default(context, values)
     const why = Number.isFinite(value) ? hyperparameter.refuse(value) : 'a finite number'
-    if (why) throw new Error(`${definition.name}: ${name} is ${value}, expected ${why}`)
+    if (why) throw new Error(`${objective}: ${name} is ${value}, expected ${why}`)
     values[name] = value
   }
-  return {
-    name: definition.name,
-    label: definition.label,
-    hyperparameters: values,
-    loss: (tape, logits, target) => definition.loss(tape, logits, target, values),
-  }
+  return values
+}
+
+function checkClasses(loss: string, logits: readonly number[], classes: number): void {
+  if (logits.length !== 2 || logits[1] !== classes)
+    throw new Error(`${loss}: logits are [${logits}], expected [N, ${classes}]`)
 }

@@ -84,7 +84,14 @@ export class Linear {
   readonly weight: Parameter
   readonly bias: Parameter
 
-  constructor(set: ParameterSet, name: string, inFeatures: number, outFeatures: number) {
+  /** @param initialBias of every output; without it as nn.Linear draws it */
+  constructor(
+    set: ParameterSet,
+    name: string,
+    inFeatures: number,
+    outFeatures: number,
+    initialBias?: number,
+  ) {
     // nn.Linear: uniform in +-1/sqrt(fan_in) for weight and bias alike.
     const bound = 1 / Math.sqrt(inFeatures)
     const initial = (stream: RandomStream, index: number) => bound * (2 * stream.uniform(index) - 1)
@@ -100,7 +107,7 @@ export class Linear {
       shape: [outFeatures],
       layout: 'vector',
       decay: false,
-      initial,
+      initial: initialBias === undefined ? initial : () => initialBias,
     })
   }
 

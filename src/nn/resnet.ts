@@ -11,6 +11,14 @@ const EXPANSION = 4
 /** Blocks of each of the four stages of ResNet-50 (He et al. 2016, Table 1). */
 const RESNET50_BLOCKS = [3, 4, 6, 3] as const
 
+/** What becomes of the penultimate features; an objective of `losses` is one. */
+export interface Head {
+  /** Initial value of the last layer's bias; without it as nn.Linear draws it. */
+  readonly initialBias?: number
+  /** Features [N, M] -> logits [N, K], by the last layer's weight [M, K] and bias [K]. */
+  logits(tape: Tape, features: Tensor, layer: { weight: Tensor; bias: Tensor }): Tensor
+}
+
 export interface ResNetOptions {
   /** Classes of the last layer. */
   readonly classes: number
@@ -18,6 +26,8 @@ export interface ResNetOptions {
   readonly width?: number
   /** Seed of the initial weights. Default 0. */
   readonly seed?: number
+  /** How the last layer is used. Default: features x weight + bias. */
+  readonly head?: Head
 }
 
 export interface ForwardOptions {
@@ -94,7 +104,8 @@ export class ResNet {
   readonly #stem: Conv2d
   readonly #stemNorm: BatchNorm2d
   readonly #blocks: { name: string; block: Bottleneck }[] = []
-  readonly #head: Linear
+  readonly #fc: Linear
+  readonly #head: Head | undefined
 
   constructor(options: ResNetOptions) {
     const { classes, width = 1 } = options
@@ -125,7 +136,13 @@ export class ResNet {
       }
     this.features = channels
     this.layerNames = [...this.#blocks.map(({ name }) => name), 'avgpool']
-    this.#head = new Linear(set, 'fc', channels, classes)
+    this.#fc = new Linear(set, 'fc', channels, classes, options.head?.initialBias)
+    this.#head = options.head
+  }
+
+  /** Weight [features, classes] and bias [classes] of the last layer. */
+  get lastLayer(): { readonly weight: Tensor; readonly bias: Tensor } {
+    return { weight: this.#fc.weight.value, bias: this.#fc.bias.value }
   }
 
   /**
@@ -133,7 +150,17 @@ export class ResNet {
    *
    * @throws Error when x has not three channels
    */
-  forward(tape: Tape, x: Tensor, { training, onLayer }: ForwardOptions): Tensor {
+  forward(tape: Tape, x: Tensor, options: ForwardOptions): Tensor {
+    const features = this.penultimate(tape, x, options)
+    return this.#head?.logits(tape, features, this.lastLayer) ?? this.#fc.forward(tape, features)
+  }
+
+  /**
+   * x [N, H, W, 3] -> penultimate features [N, features].
+   *
+   * @throws Error when x has not three channels
+   */
+  penultimate(tape: Tape, x: Tensor, { training, onLayer }: ForwardOptions): Tensor {
     if (x.shape.length !== 4 || x.shape[3] !== 3)
       throw new Error(`resnet50: images are [${x.shape}], expected [N, H, W, 3]`)
     let y = tape.scope(() => {
@@ -149,7 +176,7 @@ export class ResNet {
     }
     const features = globalAvgPool(tape, { x: y }, {})
     onLayer?.('avgpool', features)
-    return this.#head.forward(tape, features)
+    return features
   }
 }
 
