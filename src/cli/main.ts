@@ -2,6 +2,7 @@ import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { doctorCommand } from './doctor.ts'
+import { lossCommand } from './loss.ts'
 import { quickstartCommand } from './quickstart.ts'
 import { packageVersion } from './version.ts'
 
@@ -16,7 +17,7 @@ const program = new Command('gramgrad')
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text) })
 
-for (const command of [quickstartCommand(), doctorCommand()]) {
+for (const command of [quickstartCommand(), doctorCommand(), lossCommand()]) {
   command.exitOverride().option('--debug', 'show stack traces')
   program.addCommand(command)
 }
