@@ -70,7 +70,11 @@ export async function train(
 ): Promise<TrainOutcome> {
   checkConfig(config, dataset.train.count)
   const preparer = new ImagePreparer(dataset)
-  const model = new ResNet({ classes: dataset.classes, width: config.width })
+  const model = new ResNet({
+    classes: dataset.classes,
+    width: config.width,
+    head: objective,
+  })
   const folder = new RunFolder(runFolder)
   const resumes = await folder.prepare(config)
   model.parameters.allocate(gpu, config.seed)
@@ -126,7 +130,7 @@ async function takeSteps(gpu: Gpu, run: Run): Promise<Timing & Pick<TrainOutcome
   try {
     const first = await loadCheckpoint(gpu, folder.folder, model, optimiser)
     await folder.log(first > 0 ? `resumed after step ${first}` : 'started')
-    step = await recordStep(gpu, run, optimiser)
+    step = await recordStep(gpu, run, optimiser, first)
     const order = new TrainingOrder({
       count: dataset.train.count,
       batchSize: config.batch,
@@ -196,9 +200,9 @@ async function takeSteps(gpu: Gpu, run: Run): Promise<Timing & Pick<TrainOutcome
   }
 }
 
-function recordStep(gpu: Gpu, run: Run, optimiser: Sgd): Promise<TrainStep> {
+function recordStep(gpu: Gpu, run: Run, optimiser: Sgd, firstStep: number): Promise<TrainStep> {
   const { preparer, config, model, objective } = run
   const { height, width, channels } = preparer
   const shape = [config.batch, height, width, channels] as const
-  return TrainStep.record(gpu, model, objective, optimiser, shape)
+  return TrainStep.record(gpu, model, objective, optimiser, shape, { seed: config.seed, firstStep })
 }
