@@ -1,0 +1,161 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { registeredOps } from '../../src/autograd/op.ts'
+import { Tape } from '../../src/autograd/tape.ts'
+import { Tensor } from '../../src/autograd/tensor.ts'
+import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import '../../src/losses/registry.ts'
+import { relativeError } from '../../src/selfTest/reference/compare.ts'
+import { type RowParameters, rowLosses } from './reference.ts'
+import { adversarialRows, drawLabels, drawLogits, mixed, oneHot } from './rows.ts'
+
+// Of the mean loss and of the whole gradient.
+const LOSS = 1e-6
+const GRADIENT = 1e-5
+// An example's own loss may be 1e-20, and it is a sum of exponentials: the exponent is rounded to f32
+// up to six times (inverse square root to two units, tau, product, difference, reduction), and that
+// is relative in the result.
+const ROUNDING = 6 * 2 ** -24
+
+const variants: readonly { readonly op: string; readonly parameters: RowParameters }[] = [
+  { op: 'softmaxCrossEntropy', parameters: {} },
+  { op: 'softmaxCrossEntropy', parameters: { smoothing: 0.1 } },
+  { op: 'softmaxCrossEntropy', parameters: { penalty: 6e-4 } },
+  { op: 'softmaxCrossEntropy', parameters: { tau: 0.04 } },
+  { op: 'softmaxCrossEntropy', parameters: { tau: 0.04, smoothing: 0.1, penalty: 1e-3 } },
+  { op: 'sigmoidCrossEntropy', parameters: {} },
+  { op: 'sigmoidCrossEntropy', parameters: { tau: 0.04, penalty: 6e-4 } },
+  { op: 'sigmoidCrossEntropy', parameters: { shift: -6.9, penalty: 6e-4 } },
+  { op: 'squaredError', parameters: { kappa: 9, m: 60, scale: 10 } },
+]
+
+interface Case {
+  readonly n: number
+  readonly k: number
+  readonly logits: Float32Array
+  readonly labels: Uint32Array
+  readonly soft: boolean
+}
+
+async function check(
+  gpu: Gpu,
+  { op, parameters }: (typeof variants)[number],
+  { n, k, logits, labels, soft }: Case,
+  what: string,
+): Promise<void> {
+  const targets = soft ? mixed(n, k) : oneHot(labels, k)
+  const perExample = gpu.empty('f32', [n])
+  const status = gpu.zeros('u32', [1])
+  const target = soft
+    ? { targets: gpu.upload('f32', [n, k], targets) }
+    : { labels: gpu.upload('u32', [n], labels) }
+  const z = new Tensor(gpu.upload('f32', [n, k], logits), true)
+  const tape = new Tape(gpu)
+  const loss = registeredOps().get(op)!(
+    tape,
+    { logits: z },
+    { ...target, ...parameters, perExample, status },
+  )
+  tape.keep(loss)
+  tape.backward(loss)
+  const [losses, [mean], gradient, [flags]] = [
+    await gpu.read(perExample),
+    await gpu.read(loss.value),
+    await gpu.read(z.gradient!),
+    await gpu.read(status),
+  ]
+  assert.is(flags, 0, `${what}: status`)
+  let sum = 0
+  const whole = new Float64Array(n * k)
+  let overflows = false
+  for (let i = 0; i < n; i++) {
+    const row = Float64Array.from(logits.subarray(i * k, (i + 1) * k))
+    const t = Float64Array.from(targets.subarray(i * k, (i + 1) * k))
+    const expected = rowLosses[op]!(row, t, parameters)
+    sum += expected.loss
+    if (expected.loss > 3e38) {
+      overflows = true
+      continue
+    }
+    const error = Math.abs(losses[i]! - expected.loss) / (expected.loss || 1)
+    // Below f32's normal range nothing is relative.
+    assert.ok(
+      error < LOSS + ROUNDING * expected.range || expected.loss < 1e-35,
+      `${what}, row ${i}: loss ${losses[i]}, expected ${expected.loss}`,
+    )
+    let difference = 0
+    for (let c = 0; c < k; c++) {
+      const g = gradient[i * k + c]! * n
+      assert.ok(Number.isFinite(g), `${what}, row ${i}: gradient ${c} is ${g}`)
+      difference = Math.max(difference, Math.abs(g - expected.gradient[c]!))
+      whole[i * k + c] = expected.gradient[c]! / n
+    }
+    assert.ok(
+      difference <= GRADIENT * expected.size + 1e-30,
+      `${what}, row ${i}: gradient off by ${difference} of ${expected.size}`,
+    )
+  }
+  if (!overflows) {
+    const error = Math.abs(mean! - sum / n) / (sum / n || 1)
+    assert.ok(error < LOSS || sum / n < 1e-35, `${what}: mean ${mean}, expected ${sum / n}`)
+    // One example with few classes may have a gradient that is all rounding.
+    const relative = relativeError(gradient, whole)
+    assert.ok(relative < GRADIENT || n < 64, `${what}: gradient's relative error ${relative}`)
+  }
+  for (const array of [perExample, status, loss.value, z.value, z.gradient!]) array.release()
+  ;(target.labels ?? target.targets)!.release()
+}
+
+/** The drivers' own lanes, and a profile that shares a row among 64 lanes as a GPU does. */
+function profiles(gpu: Gpu): readonly Gpu[] {
+  const profile = { ...gpu.profile, lanes: 64, software: false, subgroups8: false }
+  return [gpu, new Gpu(gpu.device, { ...profile, targetWorkgroups: 64 })]
+}
+
+const shapes: readonly (readonly [number, number])[] = [
+  [1, 1],
+  [3, 2],
+  [257, 2],
+  [64, 10],
+  [257, 10],
+  [64, 1000],
+  [3, 1001],
+  [1, 1000],
+  [2, 21841],
+]
+
+for (const variant of variants)
+  test(`${variant.op} ${JSON.stringify(variant.parameters)} agrees with float64`, async () => {
+    const device = await openGpu()
+    for (const gpu of profiles(device))
+      for (const [n, k] of shapes)
+        for (const scale of [1e-3, 1, 30, 1e4]) {
+          const soft = (n + k) % 2 === 0 && k > 1
+          const logits = drawLogits(n, k, scale, n + k)
+          const what = `N ${n}, K ${k}, scale ${scale}, lanes ${gpu.profile.lanes}`
+          await check(gpu, variant, { n, k, logits, labels: drawLabels(n, k), soft }, what)
+        }
+    device.close()
+  })
+
+for (const variant of variants)
+  test(`${variant.op} ${JSON.stringify(variant.parameters)} is finite on adversarial rows`, async () => {
+    const device = await openGpu()
+    for (const gpu of profiles(device))
+      for (const k of [2, 10, 1001]) {
+        const rows = adversarialRows(k)
+        // The square of 1e30 is not an f32: where a loss has one, the huge logit is 1e15.
+        const { penalty, tau } = variant.parameters
+        if (penalty || tau || variant.op === 'squaredError') rows[k] = 1e15
+        for (const label of [0, k - 1])
+          await check(
+            gpu,
+            variant,
+            { n: 6, k, logits: rows, labels: new Uint32Array(6).fill(label), soft: false },
+            `adversarial, K ${k}, label ${label}, lanes ${gpu.profile.lanes}`,
+          )
+      }
+    device.close()
+  })
+
+test.run()
