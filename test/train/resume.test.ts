@@ -221,7 +221,7 @@ else {
   test('a loss that is no longer finite ends the run, naming objective and step', async () => {
     const folder = path.join(temporaryFolder(), 'run')
     const error = await thrown(() => run(gpu, folder, tinyConfig({ lr: 1e30 })))
-    assert.match(error.message, /^softmax: the loss of step [23] is NaN, at a learning rate of /)
+    assert.match(error.message, /^softmax: .*\bstep [23]\b.* a lower lr/)
     assert.is(gpu.memory().live, idle)
     assert.not.ok(existsSync(path.join(folder, 'weights.safetensors')))
   })
