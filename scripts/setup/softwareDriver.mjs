@@ -2,8 +2,8 @@
 import { backportsStanza } from './aptSources.mjs'
 
 const DRIVER = 'mesa-vulkan-drivers'
-// Pictures as PNG need a font; a slim container has none.
-const FONT = 'fonts-dejavu-core'
+// Pictures as PNG need a font and what finds it; a slim container has neither.
+const FONT = ['fontconfig-config', 'fonts-dejavu-core']
 
 /** `NAME=value` lines of /etc/os-release, quotes removed. */
 export function parseOsRelease(text) {
@@ -21,11 +21,11 @@ export function driverPlan(osRelease, aptSources) {
   // Debian's testing and unstable carry no version.
   const release = version === '' ? Number.POSITIVE_INFINITY : Number.parseFloat(version)
   if ((id === 'debian' && release >= 13) || (id === 'ubuntu' && release >= 24.04))
-    return { apt: [DRIVER, FONT], stanza: '' }
+    return { apt: [DRIVER, ...FONT], stanza: '' }
   if (id === 'debian' && release === 12) {
     // Debian 12's own Mesa 22.3 lacks Vulkan features that Dawn requires.
     const stanza = backportsStanza(aptSources, 'bookworm')
-    if (stanza !== null) return { apt: ['-t', 'bookworm-backports', DRIVER, FONT], stanza }
+    if (stanza !== null) return { apt: ['-t', 'bookworm-backports', DRIVER, ...FONT], stanza }
     return {
       advice: `No apt source of this machine serves bookworm, so add bookworm-backports to its sources and install ${DRIVER} from there.`,
     }

@@ -22,7 +22,7 @@ test('os-release: quotes are optional', () => {
 })
 
 test('the distribution itself serves the driver from Debian 13 and Ubuntu 24.04 on', () => {
-  const own = { apt: ['mesa-vulkan-drivers', 'fonts-dejavu-core'], stanza: '' }
+  const own = { apt: ['mesa-vulkan-drivers', 'fontconfig-config', 'fonts-dejavu-core'], stanza: '' }
   assert.equal(driverPlan({ ID: 'ubuntu', VERSION_ID: '24.04' }, []), own)
   assert.equal(driverPlan({ ID: 'ubuntu', VERSION_ID: '26.04' }, []), own)
   assert.equal(driverPlan({ ID: 'debian', VERSION_ID: '13' }, []), own)
@@ -30,7 +30,13 @@ test('the distribution itself serves the driver from Debian 13 and Ubuntu 24.04 
 })
 
 test('Debian 12 takes it from backports', () => {
-  const apt = ['-t', 'bookworm-backports', 'mesa-vulkan-drivers', 'fonts-dejavu-core']
+  const apt = [
+    '-t',
+    'bookworm-backports',
+    'mesa-vulkan-drivers',
+    'fontconfig-config',
+    'fonts-dejavu-core',
+  ]
   assert.equal(driverPlan({ ID: 'debian', VERSION_ID: '12' }, bookworm), { apt, stanza })
 })
 
