@@ -27,13 +27,17 @@ export interface TrainConfig {
  * @throws Error naming the option that is out of range
  */
 export function checkConfig(config: TrainConfig, count: number): void {
-  const least = { seed: 0, steps: 1, batch: 2, warmupSteps: 0 }
+  const least = { seed: 0, steps: 1, batch: 1, warmupSteps: 0 }
   for (const [name, from] of Object.entries(least) as [keyof typeof least, number][])
     if (!Number.isSafeInteger(config[name]) || config[name] < from)
       throw new Error(`${name} is ${config[name]}, expected an integer of at least ${from}`)
   const { batch, trainImages, width, lr, schedule, warmupSteps, steps } = config
   if (trainImages !== count)
     throw new Error(`trainImages is ${trainImages}, expected the ${count} of the data set`)
+  if (batch === 1)
+    throw new Error(
+      'batch is 1, expected at least 2: batch normalisation has no variance over one image',
+    )
   if (batch > count)
     throw new Error(
       `batch is ${batch}, expected at most the ${count} training images of the data set`,

@@ -199,7 +199,7 @@ else {
       [{ width: 0 }, 'width is 0'],
       [{ width: -1 }, 'width is -1'],
       [{ batch: 21 }, 'batch is 21, expected at most the 20 training images'],
-      [{ batch: 1 }, 'batch is 1, expected an integer of at least 2'],
+      [{ batch: 1 }, 'batch is 1, expected at least 2: batch normalisation'],
       [{ batch: 2.5 }, 'batch is 2.5'],
       [{ lr: 0 }, 'lr is 0'],
       [{ lr: Number.NaN }, 'lr is NaN'],
