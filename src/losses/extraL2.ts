@@ -12,7 +12,7 @@ import { onSoftmax } from './softmax.ts'
  *
  * @throws Error when the loss is not a scalar
  */
-export const addSquaredNorm = defineOp<
+const addSquaredNorm = defineOp<
   { loss: Tensor; weight: Tensor },
   { readonly factor: number }
 >()({

@@ -23,7 +23,7 @@ export interface SquaredErrorParameters {
  *
  * @throws Error on shapes that do not fit
  */
-export const squaredErrorLoss = defineOp<
+const squaredErrorLoss = defineOp<
   { logits: Tensor },
   Targets & LossOutputs & SquaredErrorParameters
 >()({
