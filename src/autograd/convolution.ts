@@ -22,6 +22,31 @@ export interface ConvolutionShape {
   readonly dilationW: number
 }
 
+/** The sizes that make a convolution the matrix product x [batch, in] * w [in, out]. */
+export function productShape(
+  batch: number,
+  inChannels: number,
+  outChannels: number,
+): ConvolutionShape {
+  return {
+    batch,
+    inHeight: 1,
+    inWidth: 1,
+    inChannels,
+    outHeight: 1,
+    outWidth: 1,
+    outChannels,
+    kernelHeight: 1,
+    kernelWidth: 1,
+    strideH: 1,
+    strideW: 1,
+    padH: 0,
+    padW: 0,
+    dilationH: 1,
+    dilationW: 1,
+  }
+}
+
 /** Choices among the variants of a convolution kernel; what is left out is chosen by shape. */
 export interface ConvolutionVariant {
   /** Rows of a tile in order (small batches) instead of one pixel of many images. */
@@ -79,6 +104,24 @@ function rowTiles(
   }
 }
 
+/** The launch of a kernel over the rows of y (or of dx), but for its buffers. */
+function rowCall(
+  gpu: Gpu,
+  shape: ConvolutionShape,
+  pixels: number,
+  columns: number,
+  variant: ConvolutionVariant,
+) {
+  const { lanes, subgroups, ci4, co4 } = common(gpu, shape, variant)
+  const plan = rowTiles(gpu, lanes, shape.batch, pixels, columns, variant)
+  return {
+    constants: { LANES: lanes },
+    conditions: { SUBGROUPS8: subgroups, FLAT: plan.flat, CI4: ci4, CO4: co4 },
+    params: { ...shape, tiles: plan.tiles, tilesPerGroup: plan.tilesPerGroup },
+    workgroups: plan.workgroups,
+  }
+}
+
 /** y = x * w, see shaders/conv2d/forward.wesl. */
 export function convolve(
   gpu: Gpu,
@@ -86,16 +129,9 @@ export function convolve(
   buffers: { x: GpuArray<'f32'>; w: GpuArray<'f32'>; y: GpuArray<'f32'> },
   variant: ConvolutionVariant = {},
 ): void {
-  const { lanes, subgroups, ci4, co4 } = common(gpu, shape, variant)
   const pixels = shape.outHeight * shape.outWidth
-  const plan = rowTiles(gpu, lanes, shape.batch, pixels, shape.outChannels, variant)
-  gpu.dispatch(kernels.conv2d_forward, {
-    constants: { LANES: lanes },
-    conditions: { SUBGROUPS8: subgroups, FLAT: plan.flat, CI4: ci4, CO4: co4 },
-    buffers,
-    params: { ...shape, tiles: plan.tiles, tilesPerGroup: plan.tilesPerGroup },
-    workgroups: plan.workgroups,
-  })
+  const call = rowCall(gpu, shape, pixels, shape.outChannels, variant)
+  gpu.dispatch(kernels.conv2d_forward, { ...call, buffers })
 }
 
 /** The gradient of x, see shaders/conv2d/backward_data.wesl. */
@@ -105,16 +141,9 @@ export function convolveBackwardData(
   buffers: { dy: GpuArray<'f32'>; w: GpuArray<'f32'>; dx: GpuArray<'f32'> },
   variant: ConvolutionVariant = {},
 ): void {
-  const { lanes, subgroups, ci4, co4 } = common(gpu, shape, variant)
   const pixels = shape.inHeight * shape.inWidth
-  const plan = rowTiles(gpu, lanes, shape.batch, pixels, shape.inChannels, variant)
-  gpu.dispatch(kernels.conv2d_backward_data, {
-    constants: { LANES: lanes },
-    conditions: { SUBGROUPS8: subgroups, FLAT: plan.flat, CI4: ci4, CO4: co4 },
-    buffers,
-    params: { ...shape, tiles: plan.tiles, tilesPerGroup: plan.tilesPerGroup },
-    workgroups: plan.workgroups,
-  })
+  const call = rowCall(gpu, shape, pixels, shape.inChannels, variant)
+  gpu.dispatch(kernels.conv2d_backward_data, { ...call, buffers })
 }
 
 /** The gradient of w, see shaders/conv2d/backward_weights.wesl. */

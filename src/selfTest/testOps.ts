@@ -1,4 +1,4 @@
-import { convolve } from '../autograd/convolution.ts'
+import { convolve, productShape } from '../autograd/convolution.ts'
 import { defineOp } from '../autograd/op.ts'
 import type { Tensor } from '../autograd/tensor.ts'
 import { elementwiseCall } from '../gpu/elementwise.ts'
@@ -14,23 +14,7 @@ export const weightedSum = defineOp<{ x: Tensor }, { readonly r: GpuArray<'f32'>
   gradientCases: [],
   forward({ gpu }, { x }, { r }) {
     const y = gpu.empty('f32', [1], 'weightedSum')
-    const one = {
-      batch: 1,
-      inHeight: 1,
-      inWidth: 1,
-      outHeight: 1,
-      outWidth: 1,
-      outChannels: 1,
-      kernelHeight: 1,
-      kernelWidth: 1,
-      strideH: 1,
-      strideW: 1,
-      padH: 0,
-      padW: 0,
-      dilationH: 1,
-      dilationW: 1,
-    }
-    convolve(gpu, { ...one, inChannels: x.length }, { x, w: r, y })
+    convolve(gpu, productShape(1, x.length, 1), { x, w: r, y })
     return { output: y, saved: {} }
   },
   backward(run, dy, _, { r }) {

@@ -5,6 +5,7 @@ import {
   convolve,
   convolveBackwardData,
   convolveBackwardWeights,
+  productShape,
   sumSlices,
 } from '../convolution.ts'
 import { defineOp } from '../op.ts'
@@ -19,23 +20,7 @@ function matrixProduct(x: readonly number[], weight: readonly number[]): Convolu
   const [inFeatures, outChannels] = weight as [number, number]
   if (inFeatures !== inChannels)
     throw new Error(`linear: weight has ${inFeatures} input features, x has ${inChannels}`)
-  return {
-    batch,
-    inHeight: 1,
-    inWidth: 1,
-    inChannels,
-    outHeight: 1,
-    outWidth: 1,
-    outChannels,
-    kernelHeight: 1,
-    kernelWidth: 1,
-    strideH: 1,
-    strideW: 1,
-    padH: 0,
-    padW: 0,
-    dilationH: 1,
-    dilationW: 1,
-  }
+  return productShape(batch, inChannels, outChannels)
 }
 
 /**
