@@ -3,7 +3,8 @@ import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError } from 'commander'
 import { openDataset } from '../data/registry.ts'
 import { openGpu } from '../gpu/gpu.ts'
-import { quickstart, quickstartRecipe } from '../study/quickstart.ts'
+import { objectives } from '../losses/registry.ts'
+import { quickstart, quickstartObjectives, quickstartRecipe } from '../study/quickstart.ts'
 import { renderReport } from '../study/report/renderReport.ts'
 import { formatTable } from '../study/report/textTable.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
@@ -13,6 +14,7 @@ import { packageVersion, webgpuVersion } from './version.ts'
 interface Options {
   readonly out: string
   readonly dataset: string
+  readonly objectives: readonly string[]
   readonly size: 'subset' | 'full' | 'auto'
   readonly seed: number
   readonly steps: number
@@ -20,6 +22,11 @@ interface Options {
   readonly width: number
   readonly json?: boolean
   readonly unsafeFast?: boolean
+}
+
+/** Names of objectives, or `all`. */
+function objectiveList(text: string): readonly string[] {
+  return text === 'all' ? [...objectives.keys()] : text.split(',')
 }
 
 function number(text: string): number {
@@ -38,6 +45,12 @@ export function quickstartCommand(): Command {
       '--size <SIZE>',
       'fashion-mnist: subset, full or auto (full where it is installed)',
       'auto',
+    )
+    .option(
+      '--objectives <LIST>',
+      'names with commas between, or all nine: all',
+      objectiveList,
+      quickstartObjectives,
     )
     .option('--seed <N>', 'seed of the weights and of the data order', number, 1)
     .option('--steps <N>', 'training steps an objective', number, quickstartRecipe.steps)

@@ -10,8 +10,8 @@ import { type TrainOutcome, type TrainProgress, train } from '../train/trainer.t
 import { analyse, type NamedModel } from './analyse.ts'
 import type { EpochResult, ObjectiveResult, StudyResult } from './studyResult.ts'
 
-/** The objectives that the quickstart compares. */
-const OBJECTIVES = ['softmax', 'squared-error']
+/** The objectives that the quickstart compares unless told otherwise. */
+export const quickstartObjectives: readonly string[] = ['softmax', 'squared-error']
 
 /** The recipe, found in the PyTorch twin: the smallest budget at which both objectives learn well. */
 export const quickstartRecipe = {
@@ -29,6 +29,8 @@ export const quickstartRecipe = {
 export interface QuickstartOptions {
   readonly dataset: Dataset
   readonly out: string
+  /** Names of at least two objectives; the first is what the others are compared with. */
+  readonly objectives: readonly string[]
   readonly seed: number
   readonly steps: number
   readonly batch: number
@@ -51,10 +53,10 @@ export async function quickstart(gpu: Gpu, options: QuickstartOptions): Promise<
   const start = performance.now()
   const runs: { objective: Objective; config: TrainConfig; outcome: TrainOutcome; top1: number }[] =
     []
-  for (const name of OBJECTIVES) {
-    const objective = instantiate(objectiveNamed(name), dataset.classes)
+  const objectives = checkedObjectives(options.objectives, dataset.classes)
+  for (const objective of objectives) {
     const config = configOf(objective, options)
-    const outcome = await train(gpu, dataset, objective, config, path.join(out, name), {
+    const outcome = await train(gpu, dataset, objective, config, path.join(out, objective.name), {
       ...(options.signal ? { signal: options.signal } : {}),
       onProgress: (progress) => options.onTrain?.(objective.label, progress),
     })
@@ -128,6 +130,14 @@ export async function quickstart(gpu: Gpu, options: QuickstartOptions): Promise<
   await writeFileWhole(path.join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`)
   for (const { outcome } of runs) outcome.model.parameters.release()
   return result
+}
+
+function checkedObjectives(names: readonly string[], classes: number): Objective[] {
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice) throw new Error(`objectives name ${twice} twice`)
+  if (names.length < 2)
+    throw new Error(`objectives are ${names.join(',') || 'none'}, expected at least two to compare`)
+  return names.map((name) => instantiate(objectiveNamed(name), classes))
 }
 
 function configOf(objective: Objective, options: QuickstartOptions): TrainConfig {

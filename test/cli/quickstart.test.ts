@@ -47,6 +47,20 @@ test('trains, compares and reports; the same command again reuses what is there'
   assert.equal(again.cka, result.cka)
 })
 
+test('all nine objectives train and stand side by side', async () => {
+  const out = path.join(await temporaryFolder(), 'nine')
+  const args = [...(await quickstartArgs(out)), '--objectives', 'all', '--steps', '6', '--json']
+  const end = await runCli(args)
+  assert.is(end.code, 0, end.stderr)
+  const result = JSON.parse(end.stdout) as StudyResult
+  assert.is(result.objectives.length, 9)
+  assert.is(result.cka.length, 8)
+  for (const { name, top1, finalLoss, layers } of result.objectives) {
+    assert.ok(top1 >= 0 && top1 <= 1 && Number.isFinite(finalLoss), name)
+    assert.is(layers.length, 17, name)
+  }
+})
+
 test('Ctrl-C leaves a run that the same command resumes, with the same result', async () => {
   const dataset = await tinyDataset()
   const parent = await temporaryFolder()
@@ -89,6 +103,9 @@ test('wrong usage exits with 2, a failure with 1 and one sentence that names the
     [[...args, '--steps', 'many'], 2, /--steps.*expected a number/],
     [[...args, '--stepz', '3'], 2, /unknown option '--stepz'/],
     [['frobnicate'], 2, /unknown command 'frobnicate'/],
+    [[...args, '--objectives', 'softmax,hinge'], 1, /unknown objective hinge, expected one of/],
+    [[...args, '--objectives', 'softmax'], 1, /objectives are softmax, expected at least two/],
+    [[...args, '--objectives', 'softmax,softmax'], 1, /objectives name softmax twice/],
     [[...args, '--width', '0'], 1, /width is 0, expected a number above 0/],
     [[...args, '--steps', '0'], 1, /steps is 0, expected an integer of at least 1/],
     [[...args, '--batch', '4096'], 1, /batch.* 4096.*48/],
