@@ -1,0 +1,152 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Tape } from '../../src/autograd/tape.ts'
+import { Tensor } from '../../src/autograd/tensor.ts'
+import { openGpu } from '../../src/gpu/gpu.ts'
+import { dropout } from '../../src/losses/dropout.ts'
+import { instantiate } from '../../src/losses/objective.ts'
+import { objectiveNamed, objectives } from '../../src/losses/registry.ts'
+import { sigmoidCrossEntropy } from '../../src/losses/sigmoid.ts'
+import { softmaxCrossEntropy } from '../../src/losses/softmax.ts'
+import { checkLabels, describeFlags } from '../../src/losses/targets.ts'
+
+const named = (name: string, values = {}, classes = 1000) =>
+  instantiate(objectiveNamed(name), classes, values)
+
+test("defaults are the paper's tuned values", () => {
+  const defaults = [...objectives].map(([name]) => [name, named(name).hyperparameters])
+  assert.equal(Object.fromEntries(defaults), {
+    softmax: {},
+    'label-smoothing': { alpha: 0.1 },
+    dropout: { keep: 0.7 },
+    'extra-l2': { lambda: 8e-4 },
+    'logit-penalty': { beta: 6e-4 },
+    'logit-norm': { tau: 0.04 },
+    'cosine-softmax': { tau: 0.05, lossScale: 1 },
+    sigmoid: {},
+    'squared-error': { kappa: 9, m: 60, scale: 10 },
+  })
+  assert.is(named('cosine-softmax', { tau: 0.02 }).hyperparameters.lossScale, 0.02)
+  assert.is(named('squared-error', {}, 10).hyperparameters.scale, 0.1)
+  assert.is(named('sigmoid', {}, 10).initialBias, -Math.log(10))
+})
+
+test('a hyperparameter that is unknown or out of range is refused by name', () => {
+  const refused: [string, Record<string, number>, RegExp][] = [
+    ['softmax', { tau: 1 }, /softmax has no hyperparameter tau, only none/],
+    ['label-smoothing', { alpha: 1 }, /alpha is 1, expected a number in \[0, 1\)/],
+    ['label-smoothing', { alpha: -0.1 }, /alpha is -0.1/],
+    ['dropout', { keep: 0 }, /keep is 0, expected a number in \(0, 1\]/],
+    ['dropout', { keep: 1.01 }, /keep is 1.01/],
+    ['extra-l2', { lambda: -1 }, /lambda is -1, expected a number of at least 0/],
+    ['logit-penalty', { beta: Number.NaN }, /beta is NaN, expected a finite number/],
+    ['logit-norm', { tau: 0 }, /tau is 0, expected a number above 0/],
+    ['cosine-softmax', { tau: -0.05 }, /tau is -0.05/],
+    ['squared-error', { kappa: 0 }, /kappa is 0/],
+  ]
+  for (const [name, values, message] of refused) assert.throws(() => named(name, values), message)
+  assert.throws(() => named('hinge'), /unknown objective hinge, expected one of softmax/)
+  assert.throws(() => named('softmax', {}, 0), /classes is 0/)
+})
+
+test('combinations have both hyperparameters; those without meaning are refused', () => {
+  assert.equal(named('logit-norm+sigmoid').hyperparameters, { tau: 0.04 })
+  assert.equal(named('logit-norm+cosine-softmax').hyperparameters, {
+    'logit-norm.tau': 0.04,
+    'cosine-softmax.tau': 0.05,
+    lossScale: 1,
+  })
+  assert.is(named('dropout+sigmoid', {}, 10).initialBias, -Math.log(10))
+  const refused: [string, RegExp][] = [
+    ['cosine-softmax+cosine-softmax', /does not combine with itself/],
+    ['logit-norm+squared-error', /squared error draws logits to fixed values/],
+    ['sigmoid+softmax', /sigmoid is a loss; the first/],
+    ['dropout+logit-norm', /logit-norm is softmax with a term; the second/],
+    ['extra-l2+sigmoid', /not among the combinations of Table C.4/],
+    ['dropout+logit-norm+sigmoid', /combines 3 objectives, expected two/],
+  ]
+  for (const [name, message] of refused) assert.throws(() => named(name), message)
+})
+
+test('shapes that do not fit are refused before anything is dispatched', async () => {
+  const gpu = await openGpu()
+  const z = new Tensor(gpu.zeros('f32', [2, 3]))
+  const labels = gpu.zeros('u32', [2])
+  const tape = new Tape(gpu)
+  await gpu.flush()
+  const { pipelines } = gpu.memory()
+  const refused: [() => unknown, RegExp][] = [
+    [
+      () => named('softmax', {}, 4).loss(tape, z, { labels }),
+      /logits are \[2,3\], expected \[N, 4\]/,
+    ],
+    [
+      () => softmaxCrossEntropy(tape, { logits: z }, { labels: gpu.empty('u32', [3]) }),
+      /labels are \[3\], expected \[2\]/,
+    ],
+    [
+      () => sigmoidCrossEntropy(tape, { logits: z }, { targets: gpu.empty('f32', [2, 4]) }),
+      /targets are \[2,4\], expected \[2,3\]/,
+    ],
+    [
+      () => softmaxCrossEntropy(tape, { logits: z }, { labels, tau: 0 }),
+      /softmaxCrossEntropy: tau is 0/,
+    ],
+    [
+      () => softmaxCrossEntropy(tape, { logits: z }, { labels, smoothing: 1 }),
+      /smoothing is 1, expected a number in \[0, 1\)/,
+    ],
+    [
+      () => dropout(tape, { x: z }, { keep: 0, seed: 1, draw: gpu.empty('u32', [2]) }),
+      /keep is 0, expected a number in \(0, 1\]/,
+    ],
+    ...(['dropout', 'extra-l2', 'cosine-softmax'] as const).map((name): [() => unknown, RegExp] => [
+      () => named(name, {}, 3).loss(tape, z, { labels }),
+      /instead of the logits|not the logits/,
+    ]),
+  ]
+  for (const [call, message] of refused) assert.throws(call, message)
+  await gpu.flush()
+  assert.is(gpu.memory().pipelines, pipelines, 'nothing was dispatched')
+  assert.throws(
+    () => checkLabels('softmax', [0, 3], 3),
+    /label 1 is 3, expected an integer from 0 to 2/,
+  )
+  assert.throws(() => checkLabels('softmax', [-1], 3), /label 0 is -1/)
+  gpu.close()
+})
+
+test('non-finite logits and labels out of range raise a flag and leave no gradient', async () => {
+  const gpu = await openGpu()
+  const names = ['softmax', 'logit-norm', 'sigmoid', 'squared-error', 'logit-norm+sigmoid']
+  for (const name of names)
+    for (const [value, label, flags] of [
+      [Number.NaN, 1, 1],
+      [Number.POSITIVE_INFINITY, 1, 1],
+      [Number.NEGATIVE_INFINITY, 1, 1],
+      [0.5, 5, 2],
+      [0.5, 1, 0],
+    ] as const) {
+      const logits = Float32Array.from({ length: 15 }, (_, i) => (i % 4) / 2)
+      logits[7] = value
+      const z = new Tensor(gpu.upload('f32', [3, 5], logits), true)
+      const labels = gpu.upload('u32', [3], Uint32Array.of(0, label, 4))
+      const status = gpu.zeros('u32', [1])
+      const perExample = gpu.empty('f32', [3])
+      const tape = new Tape(gpu)
+      const loss = named(name, {}, 5).loss(tape, z, { labels }, { status, perExample })
+      tape.keep(loss)
+      tape.backward(loss)
+      const what = `${name}, ${value}, label ${label}`
+      assert.is((await gpu.read(status))[0], flags, what)
+      assert.is(Number.isNaN((await gpu.read(loss.value))[0]), flags !== 0, `${what}: mean`)
+      const losses = await gpu.read(perExample)
+      assert.equal([...losses].map(Number.isFinite), [true, flags === 0, true], what)
+      assert.ok((await gpu.read(z.gradient!)).every(Number.isFinite), `${what}: gradient`)
+    }
+  assert.is(describeFlags(0), undefined)
+  assert.is(describeFlags(1), 'a logit is not finite')
+  gpu.close()
+})
+
+test.run()
