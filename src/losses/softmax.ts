@@ -51,7 +51,12 @@ export const softmaxCrossEntropy = defineOp<
     const call = lossCall(run, logits, attributes)
     gpu.dispatch(kernels.loss_softmax_cross_entropy, {
       ...call,
-      conditions: { ...call.conditions, NORM: tau !== undefined, PENALTY: penalty !== undefined },
+      conditions: {
+        ...call.conditions,
+        NORM: tau !== undefined,
+        PENALTY: penalty !== undefined,
+        SMOOTH: smoothing > 0,
+      },
       params: {
         ...call.params,
         keep: 1 - smoothing,
