@@ -12,10 +12,7 @@ import { onSoftmax } from './softmax.ts'
  *
  * @throws Error when the loss is not a scalar
  */
-const addSquaredNorm = defineOp<
-  { loss: Tensor; weight: Tensor },
-  { readonly factor: number }
->()({
+const addSquaredNorm = defineOp<{ loss: Tensor; weight: Tensor }, { readonly factor: number }>()({
   name: 'addSquaredNorm',
   gradientCases: [[5, 3], [1], [41, 40]].map((weight) => ({
     shapes: { loss: [1], weight },
