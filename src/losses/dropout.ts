@@ -46,7 +46,7 @@ function mask(
  *
  * @throws Error when keep is outside (0, 1], the seed is none, x is not [N, M] or draw is not [2]
  */
-const dropout = defineOp<{ x: Tensor }, DropoutAttributes>()({
+export const dropout = defineOp<{ x: Tensor }, DropoutAttributes>()({
   name: 'dropout',
   gradientCases: (
     [

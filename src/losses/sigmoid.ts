@@ -21,7 +21,7 @@ interface Shift {
  *
  * @throws Error on shapes that do not fit, tau not above 0 or a negative penalty
  */
-const sigmoidCrossEntropy = defineOp<
+export const sigmoidCrossEntropy = defineOp<
   { logits: Tensor },
   Targets & LossOutputs & LogitTerms & Shift
 >()({
