@@ -86,7 +86,7 @@ test('a folder is read in apt order, files of other names are not', () => {
 
 test('backports come from the mirror and with the key of the release itself', () => {
   const [security, release] = parseOneLineSources(`
-deb http://security.example/ bookworm-security main
+deb http://updates.example/ bookworm-security main
 deb [signed-by=/keys/debian.gpg] ${mirror} bookworm main
 `)
   assert.is(
