@@ -2,6 +2,9 @@ import { type Command, PreparedCommands } from './commands.ts'
 import type { GpuArray, HostArray } from './gpuArray.ts'
 import type { PipelineCache } from './kernel.ts'
 
+/** Commands a submission, of those not recorded: nobody knows how long they take. */
+const EAGER_PIECE = 32
+
 /**
  * Commands that wait to run. They are submitted in the order in which they were pushed, also where
  * an earlier flush still compiles a kernel and a later one need not.
@@ -108,7 +111,10 @@ export class CommandQueue {
 
   async #submit(commands: readonly Command[], earlier: Promise<void>): Promise<void> {
     const prepared = await this.prepare(commands).finally(() => earlier)
-    this.device.queue.submit([prepared.encode()])
+    for (let start = 0; start < prepared.length; start += EAGER_PIECE)
+      this.device.queue.submit([
+        prepared.encode(start, Math.min(start + EAGER_PIECE, prepared.length)),
+      ])
     prepared.destroy()
   }
 

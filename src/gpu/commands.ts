@@ -64,6 +64,11 @@ export class PreparedCommands {
     readonly bindGroups: number,
   ) {}
 
+  /** Dispatches, copies and clears in one run. */
+  get length(): number {
+    return this.encoded.length
+  }
+
   /** Dispatches in one run. */
   get dispatches(): number {
     return this.encoded.filter((command) => command.kind === 'dispatch').length
@@ -113,10 +118,12 @@ export class PreparedCommands {
     return new PreparedCommands(device, encoded, uniforms, groups.size)
   }
 
-  encode(): GPUCommandBuffer {
+  /** The commands from `start` up to but without `end`; all of them unless told otherwise. */
+  encode(start = 0, end = this.encoded.length): GPUCommandBuffer {
     const encoder = this.device.createCommandEncoder()
     let pass: GPUComputePassEncoder | undefined
-    for (const command of this.encoded) {
+    for (let i = start; i < end; i++) {
+      const command = this.encoded[i]!
       if (command.kind === 'dispatch') {
         pass ??= encoder.beginComputePass()
         pass.setPipeline(command.pipeline)

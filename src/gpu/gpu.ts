@@ -191,6 +191,7 @@ export class Gpu {
             throw new GpuError('commands wait to run: flush before a program runs')
           this.device.queue.submit([buffer])
         },
+        finished: () => this.device.queue.onSubmittedWorkDone(),
         forget: () => this.#programs.delete(program),
       })
       this.#programs.add(program)

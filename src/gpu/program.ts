@@ -1,12 +1,15 @@
 import type { BufferPool } from './bufferPool.ts'
 import type { PreparedCommands } from './commands.ts'
 import { GpuError } from './errors.ts'
+import { Submissions } from './submissions.ts'
 
 /** The device that a program runs on. */
 interface ProgramHost {
   /** Throws when the device reported an error or was lost. */
   check(): void
   submit(commands: GPUCommandBuffer): void
+  /** Resolves when the device has done what was submitted so far. */
+  finished(): Promise<unknown>
   /** Told when the program is disposed of. */
   forget(): void
 }
@@ -18,17 +21,25 @@ interface ProgramHost {
  * it was recorded; they hold the results of the latest run.
  */
 export class Program {
+  readonly #submissions: Submissions
   #disposed = false
 
   constructor(
     private readonly prepared: PreparedCommands,
     private readonly pool: BufferPool,
     private readonly host: ProgramHost,
-  ) {}
+  ) {
+    this.#submissions = new Submissions(prepared.length)
+  }
 
   /** Dispatches of one run. */
   get dispatches(): number {
     return this.prepared.dispatches
+  }
+
+  /** Submissions of the next run: the first is cut finely, to time its parts. */
+  get submissions(): number {
+    return this.#submissions.count
   }
 
   /** Bind groups made when the program was recorded; a run makes none. */
@@ -40,7 +51,10 @@ export class Program {
   run(): void {
     this.host.check()
     if (this.#disposed) throw new GpuError('this program was disposed of')
-    this.host.submit(this.prepared.encode())
+    this.#submissions.run(
+      (start, end) => this.host.submit(this.prepared.encode(start, end)),
+      () => this.host.finished(),
+    )
   }
 
   /** Destroys the program's buffers, its result arrays among them; a second call does nothing. */
