@@ -16,12 +16,12 @@ const PAPER_CLASSES = 1000
 interface Options {
   readonly in: string
   readonly out?: string
-  readonly set: Readonly<Record<string, string>>
+  readonly set?: Readonly<Record<string, string>>
   readonly seed: number
   readonly json?: boolean
 }
 
-function setting(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
+function setting(text: string, before?: Readonly<Record<string, string>>): Record<string, string> {
   const [, key, value] = /^([^=]+)=(.+)$/.exec(text) ?? []
   if (!key || !value) throw new InvalidArgumentError('expected key=value')
   return { ...before, [key]: value }
@@ -42,17 +42,23 @@ export function lossCommand(): Command {
       '--in <F>',
       '.safetensors with labels [N] or targets [N, K], and logits [N, K] or features [N, M], weight [K, M], bias [K]',
     )
-    .option('--set <KEY=VALUE>', 'a hyperparameter, or variant=paper|released', setting, {})
+    .option('--set <KEY=VALUE>', 'a hyperparameter, or variant=paper|released', setting)
     .option('--out <G>', '.safetensors for per_example [N] and the gradients of the mean loss')
     .option('--seed <N>', 'seed of the dropout mask', seed, 0)
     .option('--json', 'print one JSON object')
     .action(run)
 }
 
-async function run(name: string, options: Options): Promise<void> {
+async function run(name: string, options: Options, command: Command): Promise<void> {
+  let objectiveOf: (classes: number) => Objective
+  try {
+    objectiveOf = chooseObjective(name, options.set)
+  } catch (error) {
+    command.error(`gramgrad: ${(error as Error).message}`, { exitCode: 2 })
+  }
   const { tensors } = await readSafetensors(options.in)
   const input = new LossFile(options.in, tensors)
-  const objective = objectiveOf(name, input.classes, options.set)
+  const objective = objectiveOf(input.classes)
   if (objective.needsFeatures && !input.layer)
     throw new Error(`${options.in}: ${name} ${objective.needsFeatures}`)
   input.check(objective)
@@ -71,11 +77,11 @@ async function run(name: string, options: Options): Promise<void> {
   }
 }
 
-function objectiveOf(
+/** @throws Error naming the objective or the setting that is wrong */
+function chooseObjective(
   name: string,
-  classes: number,
-  set: Readonly<Record<string, string>>,
-): Objective {
+  set: Readonly<Record<string, string>> = {},
+): (classes: number) => Objective {
   const definition = objectiveNamed(name)
   const { variant = 'paper', ...rest } = set
   if (variant !== 'paper' && variant !== 'released')
@@ -88,7 +94,9 @@ function objectiveOf(
   const values: Record<string, number> = { ...given }
   for (const [key, hyperparameter] of Object.entries(definition.hyperparameters))
     values[key] ??= hyperparameter.default({ classes: PAPER_CLASSES, variant }, values)
-  return instantiate(definition, classes, values, { variant })
+  const ofClasses = (classes: number) => instantiate(definition, classes, values, { variant })
+  ofClasses(PAPER_CLASSES)
+  return ofClasses
 }
 
 /** What a file brings: arrays checked against each other. */
