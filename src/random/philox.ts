@@ -12,16 +12,12 @@ const WEYL_0 = 0x9e3779b9
 const WEYL_1 = 0xbb67ae85
 const ROUNDS = 10
 
-/** High 32 bits of the 64-bit product of two u32: no partial sum of 16-bit halves passes 2^32. */
-function multiplyHigh(a: number, b: number): number {
-  const aLow = a & 0xffff
-  const aHigh = a >>> 16
-  const bLow = b & 0xffff
-  const bHigh = b >>> 16
-  const carry = Math.imul(aLow, bLow) >>> 16
-  const middle = (Math.imul(aHigh, bLow) + carry) >>> 0
-  const cross = (Math.imul(aLow, bHigh) + (middle & 0xffff)) >>> 0
-  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (cross >>> 16)) >>> 0
+/**
+ * High 32 bits of the 64-bit product of two u32, given its low ones. The float64 product is off by
+ * at most 2^10, and without its low bits it is a multiple of 2^32 but for that.
+ */
+function multiplyHigh(a: number, b: number, low: number): number {
+  return ((a * b - low) / 2 ** 32 + 0.5) >>> 0
 }
 
 /**
@@ -44,10 +40,10 @@ export function philox4x32(
   let k0 = key[0]! >>> 0
   let k1 = key[1]! >>> 0
   for (let round = 0; round < ROUNDS; round++) {
-    const high0 = multiplyHigh(MULTIPLIER_0, c0)
     const low0 = Math.imul(MULTIPLIER_0, c0) >>> 0
-    const high1 = multiplyHigh(MULTIPLIER_1, c2)
+    const high0 = multiplyHigh(MULTIPLIER_0, c0, low0)
     const low1 = Math.imul(MULTIPLIER_1, c2) >>> 0
+    const high1 = multiplyHigh(MULTIPLIER_1, c2, low1)
     c0 = (high1 ^ c1 ^ k0) >>> 0
     c1 = low1
     c2 = (high0 ^ c3 ^ k1) >>> 0

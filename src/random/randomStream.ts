@@ -82,6 +82,28 @@ export class RandomStream {
     return this.#normal(index, 0)
   }
 
+  /** `normal(0)`, `normal(1)` ... in `out`, several times as fast as one by one. */
+  fillNormal(out: Float32Array | Float64Array): void {
+    const { length } = out
+    if (length > INDEX_LIMIT)
+      throw new RangeError(`out has ${length} items, expected at most ${INDEX_LIMIT}`)
+    const counter = this.#counter
+    const words = this.#words
+    counter[1] = 0
+    for (let index = 0; index < length; index += 4) {
+      counter[0] = index / 4
+      philox4x32(counter, this.#key, words)
+      for (let pair = 0; pair < 4; pair += 2) {
+        const radius = Math.sqrt(-2 * Math.log((words[pair]! + 1) / 2 ** 32))
+        const angle = (2 * Math.PI * words[pair + 1]!) / 2 ** 32
+        // Writes past the end of a typed array are dropped.
+        out[index + pair] = radius * Math.cos(angle)
+        out[index + pair + 1] = radius * Math.sin(angle)
+      }
+    }
+    this.#block = -1
+  }
+
   /**
    * Standard normal conditioned on |z| <= limit, by rejection (4.6 % at limit 2). Its standard
    * deviation is below 1: 0.8796 at limit 2.

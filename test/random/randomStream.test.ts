@@ -239,4 +239,16 @@ test('arguments out of range are refused with their name', () => {
   }
 })
 
+test('fillNormal gives the bits of normal, for any length and between other draws', () => {
+  const stream = new RandomStream(7, streams.init, 3)
+  for (const length of [0, 1, 2, 3, 4, 5, 41, 1000]) {
+    stream.bits(length, 1)
+    const filled = new Float64Array(length)
+    stream.fillNormal(filled)
+    const single = new RandomStream(7, streams.init, 3)
+    assert.equal(filled, Float64Array.from({ length }, (_, i) => single.normal(i)))
+    assert.is(stream.normal(2), single.normal(2))
+  }
+})
+
 test.run()
