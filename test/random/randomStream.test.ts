@@ -246,7 +246,10 @@ test('fillNormal gives the bits of normal, for any length and between other draw
     const filled = new Float64Array(length)
     stream.fillNormal(filled)
     const single = new RandomStream(7, streams.init, 3)
-    assert.equal(filled, Float64Array.from({ length }, (_, i) => single.normal(i)))
+    assert.equal(
+      filled,
+      Float64Array.from({ length }, (_, i) => single.normal(i)),
+    )
     assert.is(stream.normal(2), single.normal(2))
   }
 })
