@@ -12,8 +12,13 @@ import {
   rowItems,
 } from './features.ts'
 import { type Labels, withLabels } from './labels.ts'
-import { type RowStatistics, rowRanges, rowStatistics } from './rowStatistics.ts'
-import { type SeparationResult, separationOf } from './separationResult.ts'
+import {
+  type RowStatistics,
+  releaseRowStatistics,
+  rowRanges,
+  rowStatistics,
+} from './rowStatistics.ts'
+import { type Distance, type SeparationResult, separationOf } from './separationResult.ts'
 
 const MAX_WORKGROUPS = 65535
 
@@ -30,18 +35,20 @@ interface Chunk {
 }
 
 /**
- * Class separation R² of many layers in one streaming pass: one minus the mean cosine distance
- * between two examples of a class over that between any two, with classes weighted alike
- * (Kornblith et al. 2021, eq. 11 and 12), pairs of an example with itself included:
+ * Class separation R² of many layers in one streaming pass: one minus the mean distance between two
+ * examples of a class over that between any two, with classes weighted alike (Kornblith et al. 2021,
+ * eq. 11 and 12), pairs of an example with itself included. By cosine distance:
  *
  *   R² = (mean_k |m_k|² - |mbar|²) / (1 - |mbar|²)
  *
  * with m_k the mean of class k's rows at unit length and mbar the mean of the m_k that occur. A row
  * of zeros has no direction: it stays zero, at cosine distance 1 from everything, itself included,
  * and is counted in the result. A row that holds NaN, infinities or has a norm outside about 1e-15 to
- * 1e19 makes its layer's R² null.
+ * 1e19 makes its layer's R² null. By squared Euclidean distance (Table E.1) rows keep their length:
  *
- * Sums are of deviations from the first batch's mean direction, so that features far from the
+ *   R² = mean_k |m_k - mbar|² / (mean_k mean_i |x_i|² - |mbar|²)
+ *
+ * Sums are of deviations from the first batch's mean row, so that features far from the
  * origin, whose directions nearly agree, keep their digits: below 1e-5 absolute at mean 50.
  *
  * `add` only records device work, so a batch may be recorded into a program and replayed; make the
@@ -61,6 +68,7 @@ export class ClassSeparation {
     private readonly layers: readonly Layer[],
     private readonly classes: number,
     private readonly variant: AnalysisVariant = {},
+    private readonly distance: Distance = 'cosine',
   ) {
     checkLayers('class separation', layers)
     if (!Number.isInteger(classes) || classes < 1 || classes >= MAX_WORKGROUPS)
@@ -88,8 +96,7 @@ export class ClassSeparation {
       for (const range of rowRanges(rows)) {
         const statistics = rowStatistics(gpu, features, range, this.variant)
         this.addRows(features, onDevice, range, statistics)
-        statistics.scales.release()
-        statistics.nonZero.release()
+        releaseRowStatistics(statistics)
       }
     })
   }
@@ -99,9 +106,10 @@ export class ClassSeparation {
     features: readonly GpuArray<'f32'>[],
     labels: GpuArray<'u32'>,
     { first: firstRow, count: rows }: RowRange,
-    { scales }: RowStatistics,
+    { scales: unit, usable }: Pick<RowStatistics, 'scales' | 'usable'>,
   ): void {
     const { gpu, layers, classes } = this
+    const scales = this.distance === 'cosine' ? unit : usable
     const constants = { LANES: gpu.profile.lanes }
     const groups = (count: number) => [Math.ceil(count / constants.LANES), 1, 1] as const
     const order = gpu.empty('u32', [rows, 2], 'rows by class')
@@ -148,9 +156,56 @@ export class ClassSeparation {
     const results: SeparationResult[] = []
     for (const [i, layer] of layers.entries()) {
       const zeros = zeroRows.subarray(i * (classes + 1), (i + 1) * (classes + 1))
-      results.push(separationOf(layer, counts, zeros, await this.#terms(i)))
+      results.push(separationOf(layer, counts, zeros, await this.#terms(i), this.distance))
     }
     return results
+  }
+
+  /**
+   * Records the mean row of each layer over all batches so far, as what it is off from the reference
+   * by; the caller releases. Only by Euclidean distance, where rows keep their length.
+   *
+   * @param by whether every example weighs alike, or every class that occurs
+   */
+  meanOffsets(by: 'example' | 'class'): GpuArray<'f32'>[][] {
+    const { gpu, classes } = this
+    const { lanes } = gpu.profile
+    return this.#chunks.map((chunks, layer) =>
+      chunks.map(({ items, sums }) => {
+        const { p4, width } = rowItems(this.layers[layer]!.features, this.variant)
+        const means = gpu.empty('f32', [items * width], 'mean row')
+        gpu.dispatch(kernels.analysis_class_means, {
+          constants: { LANES: lanes },
+          conditions: { P4: p4, BY_EXAMPLE: by === 'example' },
+          buffers: { sums, counts: this.#counts, means },
+          params: { items, classes },
+          workgroups: [Math.ceil(items / lanes), 1, 1],
+        })
+        return means
+      }),
+    )
+  }
+
+  /** A layer's features [n, ...] less its mean row, given by `meanOffsets`; the caller releases. */
+  subtractMean(layer: number, x: GpuArray<'f32'>, offsets: readonly GpuArray<'f32'>[]) {
+    const { gpu } = this
+    const { lanes, targetWorkgroups } = gpu.profile
+    const { features } = this.layers[layer]!
+    const { p4, items } = rowItems(features, this.variant)
+    const rows = x.length / features
+    const y = gpu.empty('f32', [rows, features], 'features less their mean')
+    for (const [i, { firstItem, items: chunkItems, reference }] of this.#chunks[layer]!.entries()) {
+      const columns = Math.ceil(chunkItems / lanes)
+      const rowsPerBand = Math.ceil(rows / Math.min(rows, Math.ceil(targetWorkgroups / columns)))
+      gpu.dispatch(kernels.analysis_subtract_mean, {
+        constants: { LANES: lanes },
+        conditions: { P4: p4 },
+        buffers: { x, reference, offsets: offsets[i]!, y },
+        params: { rows, rowsPerBand, items, firstItem, chunkItems },
+        workgroups: [columns, Math.ceil(rows / rowsPerBand), 1],
+      })
+    }
+    return y
   }
 
   /** Forgets all batches. */
@@ -202,7 +257,7 @@ export class ClassSeparation {
       const terms = gpu.empty('f32', [3, classes + 1], 'class terms')
       const call = {
         constants: { LANES: lanes },
-        conditions: { P4: p4 },
+        conditions: { P4: p4, BY_EXAMPLE: false },
         params: { items, classes },
       } as const
       gpu.dispatch(kernels.analysis_class_means, {

@@ -3,7 +3,7 @@ import type { GpuArray } from '../gpu/gpuArray.ts'
 import { ClassSeparation } from './classSeparation.ts'
 import { type AnalysisVariant, checkBatch, type Layer } from './features.ts'
 import { type Labels, withLabels } from './labels.ts'
-import { rowRanges, rowStatistics } from './rowStatistics.ts'
+import { releaseRowStatistics, rowRanges, rowStatistics } from './rowStatistics.ts'
 import type { SeparationResult } from './separationResult.ts'
 import { Sparsity } from './sparsity.ts'
 
@@ -46,8 +46,7 @@ export class LayerStatistics {
         const statistics = rowStatistics(gpu, features, range, this.variant)
         this.#separation.addRows(features, onDevice, range, statistics)
         this.#sparsity.addRows(statistics)
-        statistics.scales.release()
-        statistics.nonZero.release()
+        releaseRowStatistics(statistics)
       }
     })
   }

@@ -7,6 +7,8 @@ import { type AnalysisVariant, type RowRange, rowItems } from './features.ts'
 export interface RowStatistics {
   /** [layers, rows]: one over a row's norm, 0 for a row of zeros, -1 where that can't be had. */
   readonly scales: GpuArray<'f32'>
+  /** [layers, rows]: 1, or -1 where the row holds NaN, infinities or numbers too large to square. */
+  readonly usable: GpuArray<'f32'>
   /** [layers, rows]: values that are not exactly 0. */
   readonly nonZero: GpuArray<'u32'>
 }
@@ -59,14 +61,19 @@ export function rowStatistics(
     })
   }
   const scales = gpu.empty('f32', [layers, rows], 'row scales')
+  const usable = gpu.empty('f32', [layers, rows], 'usable rows')
   const nonZero = gpu.empty('u32', [layers, rows], 'row non-zeros')
   gpu.dispatch(kernels.analysis_row_scales, {
     constants: { LANES: lanes },
-    buffers: { squares, counts, scales, nonZero },
+    buffers: { squares, counts, scales, usable, nonZero },
     params: { layers, rows, slices },
     workgroups: [Math.ceil((layers * rows) / lanes), 1, 1],
   })
   squares.release()
   counts.release()
-  return { scales, nonZero }
+  return { scales, usable, nonZero }
+}
+
+export function releaseRowStatistics({ scales, usable, nonZero }: RowStatistics): void {
+  for (const array of [scales, usable, nonZero]) array.release()
 }

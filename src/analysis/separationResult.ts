@@ -1,23 +1,28 @@
 import type { Layer } from './features.ts'
 
+/** What two examples are compared by: 1 - cosine, or the squared Euclidean distance. */
+export type Distance = 'cosine' | 'euclidean'
+
 /** What class separation says of one class. */
 export interface ClassTerm {
   readonly n: number
-  /** Examples whose features are all 0. */
+  /** By cosine distance: examples whose features are all 0. */
   readonly zeroRows: number
-  /** Mean cosine distance between two examples of the class, 1 - |m_k|². */
+  /** Mean distance between two examples of the class; by cosine 1 - |m_k|². */
   readonly withinDistance: number
+  /** One minus that over the mean distance between any two; below 0 for a class more spread. */
+  readonly r2: number | null
 }
 
 export interface SeparationResult extends Layer {
-  /** Class separation R² by cosine distance; null where it is undefined. */
+  /** Class separation R²; null where it is undefined. */
   readonly r2: number | null
   /** Why `r2` is null. */
   readonly undefined?: string
-  /** Mean cosine distance between two examples of classes drawn alike, 1 - |mbar|². */
+  /** Mean distance between two examples of classes drawn alike; by cosine 1 - |mbar|². */
   readonly totalDistance: number
   readonly n: number
-  /** Examples whose features are all 0, at distance 1 from everything. */
+  /** By cosine distance: examples whose features are all 0, at distance 1 from everything. */
   readonly zeroRows: number
   /** Classes that occur. */
   readonly classes: number
@@ -27,6 +32,8 @@ export interface SeparationResult extends Layer {
 
 /** Below this mean distance, directions differ by no more than float32's rounding. */
 const SMALLEST_DISTANCE = 1e-12
+/** The same for squared distances, over the mean square of the deviations that are summed. */
+const SMALLEST_SHARE = 1e-12
 
 /**
  * R² and the distances from the sums of shaders/analysis/class_terms.wesl.
@@ -36,7 +43,8 @@ const SMALLEST_DISTANCE = 1e-12
  *
  *   1 - |m_k|² = T_k - |a_k|² + z_k,   mean_k |m_k|² - |mbar|² = mean_k |a_k - abar|²
  *
- * since a unit row's square is 1 and a row of zeros' is 0.
+ * since a unit row's square is 1 and a row of zeros' is 0. The mean squared Euclidean distance within
+ * a class is twice T_k - |a_k|² of rows that keep their length, with z_k = 0.
  *
  * @param counts [classes + 1] examples of each class
  * @param zeroRows [classes + 1] rows of zeros of each class, and rows without a usable norm
@@ -47,6 +55,7 @@ export function separationOf(
   counts: Uint32Array,
   zeroRows: Uint32Array,
   terms: Float64Array,
+  distance: Distance,
 ): SeparationResult {
   const classes = counts.length - 1
   let n = 0
@@ -54,48 +63,54 @@ export function separationOf(
   let present = 0
   let between = 0
   let spread = 0
-  const perClass: (ClassTerm | null)[] = []
+  const factor = distance === 'euclidean' ? 2 : 1
+  const within: (Omit<ClassTerm, 'r2'> | null)[] = []
   for (let k = 0; k < classes; k++) {
     const count = counts[k]!
     if (count === 0) {
-      perClass.push(null)
+      within.push(null)
       continue
     }
     const zeroShare = zeroRows[k]! / count
     const square = terms[2 * (classes + 1) + k]! + zeroShare
-    const withinDistance = Math.max(0, square - terms[classes + 1 + k]!)
-    perClass.push({ n: count, zeroRows: zeroRows[k]!, withinDistance })
+    const withinDistance = factor * Math.max(0, square - terms[classes + 1 + k]!)
+    within.push({ n: count, zeroRows: zeroRows[k]!, withinDistance })
     n += count
     zeros += zeroRows[k]!
     present++
     between += terms[k]!
     spread += square
   }
-  const totalDistance = Math.max(0, spread / present - terms[classes]!)
-  const why = whyUndefined(n, zeros, zeroRows[classes]!, present, totalDistance)
+  const total = Math.max(0, spread / present - terms[classes]!)
+  const isOnePoint =
+    distance === 'cosine'
+      ? total < SMALLEST_DISTANCE
+      : total <= SMALLEST_SHARE * (spread / present) || total === 0
+  const unusable = zeroRows[classes]!
+  const why =
+    present < 2
+      ? 'all examples are of one class'
+      : unusable > 0
+        ? `${unusable} examples hold NaN, infinities or numbers too large${distance === 'cosine' ? ' or small' : ''} to square`
+        : zeros === n
+          ? 'all features of all examples are 0'
+          : isOnePoint
+            ? `the features of all examples ${distance === 'cosine' ? 'have one direction' : 'are the same'}`
+            : undefined
   return {
     ...layer,
-    r2: why === undefined ? between / present / totalDistance : null,
+    r2: why === undefined ? between / present / total : null,
     ...(why === undefined ? {} : { undefined: why }),
-    totalDistance,
+    totalDistance: factor * total,
     n,
     zeroRows: zeros,
     classes: present,
-    perClass,
+    perClass: within.map(
+      (term) =>
+        term && {
+          ...term,
+          r2: why === undefined ? 1 - term.withinDistance / (factor * total) : null,
+        },
+    ),
   }
-}
-
-function whyUndefined(
-  n: number,
-  zeroRows: number,
-  unusable: number,
-  present: number,
-  totalDistance: number,
-): string | undefined {
-  if (present < 2) return 'all examples are of one class'
-  if (unusable > 0)
-    return `${unusable} examples hold NaN, infinities or numbers too large or small to square`
-  if (zeroRows === n) return 'all features of all examples are 0'
-  if (totalDistance < SMALLEST_DISTANCE) return 'the features of all examples have one direction'
-  return undefined
 }

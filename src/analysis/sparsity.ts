@@ -2,7 +2,13 @@ import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { type AnalysisVariant, checkBatch, checkLayers, type Layer } from './features.ts'
-import { ROWS_TOGETHER, type RowStatistics, rowRanges, rowStatistics } from './rowStatistics.ts'
+import {
+  ROWS_TOGETHER,
+  type RowStatistics,
+  releaseRowStatistics,
+  rowRanges,
+  rowStatistics,
+} from './rowStatistics.ts'
 
 export interface SparsityResult extends Layer {
   /** Share of values that are not exactly 0, the mean over examples, 0..1. */
@@ -40,13 +46,12 @@ export class Sparsity {
     for (const range of rowRanges(checkBatch('sparsity', this.layers, features))) {
       const statistics = rowStatistics(this.gpu, features, range, this.variant)
       this.addRows(statistics)
-      statistics.scales.release()
-      statistics.nonZero.release()
+      releaseRowStatistics(statistics)
     }
   }
 
   /** Adds rows of which `rowStatistics` knows already. */
-  addRows({ nonZero }: RowStatistics): void {
+  addRows({ nonZero }: Pick<RowStatistics, 'nonZero'>): void {
     const { lanes } = this.gpu.profile
     const [layers, rows] = nonZero.shape as readonly [number, number]
     this.gpu.dispatch(kernels.analysis_nonzero_accumulate, {

@@ -67,20 +67,44 @@ export function ckaReference(
   return { cka: xy / Math.sqrt(xx * yy), xy, xx, yy }
 }
 
+/** Rows less the mean of all rows, or less the mean of the means of the classes that occur. */
+export function centredRows(x: Rows, by: 'example' | 'class', labels: ArrayLike<number>): Rows {
+  const counts = new Map<number, number>()
+  for (let i = 0; i < x.length; i++) counts.set(labels[i]!, (counts.get(labels[i]!) ?? 0) + 1)
+  const mean = new Float64Array(x[0]!.length)
+  for (const [i, row] of x.entries()) {
+    const weight = by === 'example' ? x.length : counts.get(labels[i]!)! * counts.size
+    for (let j = 0; j < mean.length; j++) mean[j]! += row[j]! / weight
+  }
+  return x.map((row) => row.map((value, j) => value - mean[j]!))
+}
+
 /**
  * Class separation by the double sums of eq. 11 and 12, pairs of a row with itself included: one
- * minus the mean cosine distance within a class over that between two classes drawn alike.
+ * minus the mean distance within a class over that between two classes drawn alike.
  */
-export function separationReference(x: Rows, labels: ArrayLike<number>, classes: number) {
-  const units = x.map((row) => {
+export function separationReference(
+  x: Rows,
+  labels: ArrayLike<number>,
+  classes: number,
+  by: 'cosine' | 'euclidean' = 'cosine',
+) {
+  const rows = x.map((row) => {
     const norm = Math.sqrt(dot(row, row))
-    return row.map((value) => (norm === 0 ? 0 : value / norm))
+    return by === 'euclidean' ? row : row.map((value) => (norm === 0 ? 0 : value / norm))
   })
-  const members = Array.from({ length: classes }, (_, k) => units.filter((_, i) => labels[i] === k))
+  const members = Array.from({ length: classes }, (_, k) => rows.filter((_, i) => labels[i] === k))
   const present = members.filter((rows) => rows.length > 0)
+  const squaredDistance = (u: Float64Array, v: Float64Array) => {
+    let sum = 0
+    for (let j = 0; j < u.length; j++) sum += (u[j]! - v[j]!) ** 2
+    return sum
+  }
+  const distance =
+    by === 'euclidean' ? squaredDistance : (u: Float64Array, v: Float64Array) => 1 - dot(u, v)
   const meanDistance = (a: Rows, b: Rows) => {
     let sum = 0
-    for (const u of a) for (const v of b) sum += 1 - dot(u, v)
+    for (const u of a) for (const v of b) sum += distance(u, v)
     return sum / (a.length * b.length)
   }
   let total = 0
