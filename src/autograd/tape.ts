@@ -14,6 +14,13 @@ interface Node {
   readonly saved: Readonly<Record<string, GpuArray | undefined>>
 }
 
+export interface BackwardOptions {
+  /** What every gradient is multiplied by. Default 1. */
+  readonly factor?: number
+  /** Adds to the gradients that the leaves have instead of replacing them. Default false. */
+  readonly accumulate?: boolean
+}
+
 interface Forward {
   output: GpuArray<'f32'>
   saved: Readonly<Record<string, GpuArray | undefined>>
@@ -48,7 +55,7 @@ export class Tape {
     )
     const requiresGrad = Object.values(needs).some(Boolean)
     const { run, end } = this.#opRun(inputs, needs)
-    const { output, saved } = forward(run)
+    const { output, saved } = this.gpu.releaseOnError(() => forward(run))
     const tensor = new Tensor(output, requiresGrad, undefined, false)
     this.#scopes.at(-1)!.push(tensor)
     if (requiresGrad) {
@@ -62,11 +69,19 @@ export class Tape {
   /** Runs `body` and gives back what it computed on the way, all but the tensor it returns. */
   scope(body: () => Tensor): Tensor {
     this.#scopes.push([])
-    const result = body()
+    let result: Tensor | undefined
+    try {
+      result = body()
+      return result
+    } finally {
+      this.#endScope(result)
+    }
+  }
+
+  #endScope(result: Tensor | undefined): void {
     for (const tensor of this.#scopes.pop()!)
       if (tensor === result) this.#scopes.at(-1)!.push(tensor)
       else tensor.value.release()
-    return result
   }
 
   /** Keeps a tensor's value past `backward` and `dispose`; the caller releases it. */
@@ -79,33 +94,79 @@ export class Tape {
    * Computes the gradient of `loss` for every leaf that wants one and forgets the record.
    *
    * @param loss a scalar, shape [1]
+   * @returns the leaves that the loss depends on; the gradients of others are left as they were
    * @throws Error when `loss` is not a scalar or does not depend on a tensor that wants a gradient
    */
-  backward(loss: Tensor): void {
+  backward(loss: Tensor, { factor = 1, accumulate = false }: BackwardOptions = {}): Set<Tensor> {
     if (loss.value.length !== 1)
       throw new Error(`backward starts from a scalar loss, not from shape [${loss.shape}]`)
     if (!loss.requiresGrad)
       throw new Error('backward: the loss depends on no tensor that wants a gradient')
-    const gradients = new Map<Tensor, GpuArray<'f32'>>()
-    const seed = this.gpu.empty('f32', [1], 'seed')
-    this.gpu.dispatch(kernels.elementwise_fill, {
-      ...elementwiseCall(this.gpu, seed, { value: 1 }),
-      buffers: { y: seed },
-    })
-    gradients.set(loss, seed)
     const nodes = this.#nodes
     this.#nodes = []
     this.dispose()
-    for (const node of nodes.reverse()) {
-      const dy = gradients.get(node.output)
-      if (dy) {
-        gradients.delete(node.output)
-        this.#backwardNode(node, dy, gradients)
-        dy.release()
-      }
-      for (const array of Object.values(node.saved)) array?.release()
+    try {
+      return this.gpu.releaseOnError(() => this.#walkBack(nodes, loss, factor, accumulate))
+    } finally {
+      for (const node of nodes) for (const array of Object.values(node.saved)) array?.release()
+    }
+  }
+
+  #walkBack(nodes: Node[], loss: Tensor, factor: number, accumulate: boolean): Set<Tensor> {
+    const gradients = new Map<Tensor, GpuArray<'f32'>>()
+    const seed = this.gpu.empty('f32', [1], 'seed')
+    this.gpu.dispatch(kernels.elementwise_fill, {
+      ...elementwiseCall(this.gpu, seed, { value: factor }),
+      buffers: { y: seed },
+    })
+    gradients.set(loss, seed)
+    const leaves = new Set<Tensor>()
+    try {
+      this.#walkNodes(nodes, gradients, leaves, accumulate)
+    } catch (error) {
+      for (const [tensor, gradient] of gradients)
+        if (gradient !== tensor.gradient) gradient.release()
+      throw error
     }
     for (const [leaf, gradient] of gradients) this.#hand(leaf, gradient)
+    return leaves
+  }
+
+  #walkNodes(
+    nodes: Node[],
+    gradients: Map<Tensor, GpuArray<'f32'>>,
+    leaves: Set<Tensor>,
+    accumulate: boolean,
+  ): void {
+    for (let node = nodes.pop(); node; node = nodes.pop()) {
+      const dy = gradients.get(node.output)
+      gradients.delete(node.output)
+      try {
+        if (dy) this.#backwardNode(node, dy, gradients, accumulate)
+      } finally {
+        dy?.release()
+        for (const array of Object.values(node.saved)) array?.release()
+      }
+      for (const tensor of Object.values(node.inputs)) {
+        if (!tensor.isLeaf || !gradients.has(tensor)) continue
+        leaves.add(tensor)
+        // Another op may use the leaf too: its gradient is complete when the walk has ended.
+        if (accumulate && !nodes.some(({ inputs }) => Object.values(inputs).includes(tensor)))
+          this.#add(tensor, gradients)
+      }
+    }
+  }
+
+  /** Adds a leaf's gradient to what it has; a leaf that has none yet gets it at the end. */
+  #add(leaf: Tensor, gradients: Map<Tensor, GpuArray<'f32'>>): void {
+    const gradient = gradients.get(leaf)!
+    if (!leaf.gradient) return
+    gradients.delete(leaf)
+    this.gpu.dispatch(kernels.elementwise_accumulate, {
+      ...elementwiseCall(this.gpu, gradient, {}),
+      buffers: { x: gradient, y: leaf.gradient },
+    })
+    gradient.release()
   }
 
   /** Gives back everything that was computed and not kept. */
@@ -116,7 +177,12 @@ export class Tape {
     this.#nodes = []
   }
 
-  #backwardNode(node: Node, dy: GpuArray<'f32'>, gradients: Map<Tensor, GpuArray<'f32'>>): void {
+  #backwardNode(
+    node: Node,
+    dy: GpuArray<'f32'>,
+    gradients: Map<Tensor, GpuArray<'f32'>>,
+    accumulate: boolean,
+  ): void {
     const { run, end } = this.#opRun(node.inputs, node.needs)
     const begun = new Set<Tensor>()
     const backwardRun: BackwardRun<string> = {
@@ -126,7 +192,7 @@ export class Tape {
         // A parameter's first contribution goes straight to where the optimiser reads it.
         const isFirst = !gradients.has(tensor) && !begun.has(tensor)
         begun.add(tensor)
-        if (tensor.isLeaf && tensor.gradient && isFirst) return tensor.gradient
+        if (!accumulate && isFirst && tensor.isLeaf && tensor.gradient) return tensor.gradient
         return this.gpu.empty('f32', tensor.shape, `d ${node.op.name}.${name}`)
       },
     }

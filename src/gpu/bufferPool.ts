@@ -26,6 +26,7 @@ const ALIGNMENT = 256
 export class BufferPool {
   readonly #free = new Map<number, Storage[]>()
   readonly #all = new Set<GPUBuffer>()
+  #acquired: Storage[] | undefined
 
   constructor(
     private readonly device: GPUDevice,
@@ -47,10 +48,14 @@ export class BufferPool {
       )
     const kept = this.#free.get(size)?.pop()
     this.use.live += size
-    if (kept) {
-      this.use.pooled -= size
-      return new Storage(kept.buffer, size, label, this.#recycle)
-    }
+    if (kept) this.use.pooled -= size
+    const buffer = kept?.buffer ?? this.#create(size, label)
+    const storage = new Storage(buffer, size, label, this.#recycle)
+    this.#acquired?.push(storage)
+    return storage
+  }
+
+  #create(size: number, label: string): GPUBuffer {
     const buffer = this.device.createBuffer({
       label,
       size,
@@ -60,7 +65,23 @@ export class BufferPool {
     this.use.buffers++
     this.use.created++
     this.use.peak = Math.max(this.use.peak, this.use.live + this.use.pooled)
-    return new Storage(buffer, size, label, this.#recycle)
+    return buffer
+  }
+
+  /** Runs `body`; where it throws, gives back what it acquired. */
+  releaseOnError<T>(body: () => T): T {
+    const outer = this.#acquired
+    const acquired: Storage[] = []
+    this.#acquired = acquired
+    try {
+      return body()
+    } catch (error) {
+      for (const storage of acquired) while (storage.uses > 0) storage.release()
+      throw error
+    } finally {
+      this.#acquired = outer
+      outer?.push(...acquired)
+    }
   }
 
   // Takes back a storage that nothing uses any more.

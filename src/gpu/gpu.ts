@@ -102,6 +102,11 @@ export class Gpu {
     return new GpuArray(dtype, shape, this.#pool.acquire(bytes, label))
   }
 
+  /** Runs `body`; where it throws, all arrays that it made are given back. */
+  releaseOnError<T>(body: () => T): T {
+    return this.#pool.releaseOnError(body)
+  }
+
   /** An array of zeros. */
   zeros<D extends DType>(dtype: D, shape: readonly number[], label = 'zeros'): GpuArray<D> {
     const array = this.empty(dtype, shape, label)

@@ -3,10 +3,10 @@ import { conv2d } from '../autograd/ops/conv2d.ts'
 import { linear } from '../autograd/ops/linear.ts'
 import type { Tape } from '../autograd/tape.ts'
 import type { Tensor } from '../autograd/tensor.ts'
-import type { RandomStream } from '../random/randomStream.ts'
+import { convolutionWeights, type Initialisation, linearValues } from './initialisation.ts'
 import type { Parameter, ParameterSet, StateBuffer } from './parameters.ts'
 
-/** A convolution without bias, with torchvision's initialisation. */
+/** A convolution without bias. */
 export class Conv2d {
   readonly weight: Parameter
 
@@ -19,17 +19,17 @@ export class Conv2d {
       readonly size: number
       readonly stride?: number
       readonly padding?: number
+      readonly init: Initialisation
     },
   ) {
-    const { inChannels, outChannels, size } = options
-    // torchvision: kaiming_normal_(mode='fan_out', nonlinearity='relu'); He et al. 2015.
-    const deviation = Math.sqrt(2 / (size * size * outChannels))
+    const { inChannels, outChannels, size, init } = options
+    const taps = size * size
     this.weight = set.declare({
       name: `${name}.weight`,
       shape: [size, size, inChannels, outChannels],
       layout: 'hwio',
       decay: true,
-      initial: (stream, index) => deviation * stream.normal(index),
+      initial: convolutionWeights(init, { fanIn: taps * inChannels, fanOut: taps * outChannels }),
     })
   }
 
@@ -79,35 +79,34 @@ export class BatchNorm2d {
   }
 }
 
-/** A fully connected layer with PyTorch's default initialisation. */
+/** A fully connected layer. */
 export class Linear {
   readonly weight: Parameter
   readonly bias: Parameter
 
-  /** @param initialBias of every output; without it as nn.Linear draws it */
+  /** @param initialBias of every output; without it as `init` draws it */
   constructor(
     set: ParameterSet,
     name: string,
-    inFeatures: number,
-    outFeatures: number,
+    shape: { readonly inFeatures: number; readonly outFeatures: number },
+    init: Initialisation,
     initialBias?: number,
   ) {
-    // nn.Linear: uniform in +-1/sqrt(fan_in) for weight and bias alike.
-    const bound = 1 / Math.sqrt(inFeatures)
-    const initial = (stream: RandomStream, index: number) => bound * (2 * stream.uniform(index) - 1)
+    const { inFeatures, outFeatures } = shape
+    const initial = linearValues(init, inFeatures)
     this.weight = set.declare({
       name: `${name}.weight`,
       shape: [inFeatures, outFeatures],
       layout: 'in-out',
       decay: true,
-      initial,
+      initial: initial.weight,
     })
     this.bias = set.declare({
       name: `${name}.bias`,
       shape: [outFeatures],
       layout: 'vector',
       decay: false,
-      initial: initialBias === undefined ? initial : () => initialBias,
+      initial: initialBias === undefined ? initial.bias : () => initialBias,
     })
   }
 

@@ -52,7 +52,8 @@ export interface ParameterGroup {
   readonly members: readonly { readonly parameter: Parameter; readonly offset: number }[]
   /** [length]; member i starts at element `members[i].offset`. */
   readonly values: GpuArray<'f32'>
-  readonly gradients: GpuArray<'f32'>
+  /** In the same layout; absent in a copy that is not trained. */
+  readonly gradients: GpuArray<'f32'> | undefined
 }
 
 // A binding must start at a multiple of 256 bytes.
@@ -67,6 +68,7 @@ export class ParameterSet {
   readonly parameters: Parameter[] = []
   readonly buffers: StateBuffer[] = []
   #groups: ParameterGroup[] = []
+  #bufferValues: GpuArray<'f32'> | undefined
 
   declare(spec: ParameterSpec): Parameter {
     const parameter: Parameter = new Slot(spec)
@@ -85,6 +87,12 @@ export class ParameterSet {
     return this.#groups
   }
 
+  /** All buffers one behind the other, each from a multiple of 256 bytes. */
+  get bufferValues(): GpuArray<'f32'> {
+    if (!this.#bufferValues) throw new Error('the buffers have no memory yet: call allocate first')
+    return this.#bufferValues
+  }
+
   /** Number of trainable values. */
   get count(): number {
     return this.parameters.reduce((sum, { spec }) => sum + size(spec.shape), 0)
@@ -92,59 +100,96 @@ export class ParameterSet {
 
   /** Gives everything memory and initial values drawn from `seed`. */
   allocate(gpu: Gpu, seed: number): void {
-    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits
-    const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4
-    for (const decay of [true, false]) {
-      let members: { parameter: Parameter; offset: number }[] = []
-      let length = 0
-      for (const parameter of this.parameters.filter(({ spec }) => spec.decay === decay)) {
-        const needed = Math.ceil(size(parameter.spec.shape) / ALIGNMENT) * ALIGNMENT
-        if (members.length > 0 && length + needed > limit) {
-          this.#groups.push(this.#place(gpu, decay, members, length, seed))
-          members = []
-          length = 0
-        }
-        members.push({ parameter, offset: length })
-        length += needed
+    const numbers = new Map(this.parameters.map((parameter, number) => [parameter, number]))
+    this.#allocate(gpu, (members, length) => {
+      const host = new Float32Array(length)
+      for (const { parameter, offset } of members) {
+        const { shape, initial } = parameter.spec
+        const stream = new RandomStream(seed, streams.init, numbers.get(parameter)!)
+        for (let i = 0; i < size(shape); i++) host[offset + i] = initial(stream, i)
       }
-      if (members.length > 0) this.#groups.push(this.#place(gpu, decay, members, length, seed))
+      return {
+        values: gpu.upload('f32', [length], host, 'parameters'),
+        gradients: gpu.zeros('f32', [length], 'gradients'),
+      }
+    })
+    const host = new Float32Array(this.bufferValues.length)
+    let offset = 0
+    for (const { spec } of this.buffers) {
+      host.fill(spec.initial, offset, offset + size(spec.shape))
+      offset += aligned(size(spec.shape))
     }
-    for (const buffer of this.buffers) {
-      const { shape, initial, name } = buffer.spec
-      buffer.place(gpu.upload('f32', shape, new Float32Array(size(shape)).fill(initial), name))
-    }
+    gpu.write(this.bufferValues, host)
+  }
+
+  /** Gives everything memory and the values that an equal set holds, but no gradients. */
+  allocateCopy(gpu: Gpu, source: ParameterSet): void {
+    this.#allocate(gpu, (_, length) => ({
+      values: gpu.empty('f32', [length], 'parameters'),
+      gradients: undefined,
+    }))
+    for (const [i, { values }] of source.groups.entries()) gpu.copy(values, this.groups[i]!.values)
+    gpu.copy(source.bufferValues, this.bufferValues)
   }
 
   /** Gives the memory back. */
   release(): void {
     for (const { values, gradients } of this.#groups) {
       values.release()
-      gradients.release()
+      gradients?.release()
     }
-    for (const buffer of this.buffers) buffer.value.release()
+    this.#bufferValues?.release()
     this.#groups = []
+    this.#bufferValues = undefined
   }
 
-  #place(
-    gpu: Gpu,
-    decay: boolean,
-    members: readonly { parameter: Parameter; offset: number }[],
-    length: number,
-    seed: number,
-  ): ParameterGroup {
-    const host = new Float32Array(length)
-    for (const { parameter, offset } of members) {
-      const { shape, initial } = parameter.spec
-      const stream = new RandomStream(seed, streams.init, this.parameters.indexOf(parameter))
-      for (let i = 0; i < size(shape); i++) host[offset + i] = initial(stream, i)
+  #allocate(gpu: Gpu, arenas: (members: readonly Member[], length: number) => Arenas): void {
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits
+    const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4
+    for (const decay of [true, false]) {
+      let members: Member[] = []
+      let length = 0
+      const place = () => {
+        if (members.length === 0) return
+        const group = { decay, members, ...arenas(members, length) }
+        for (const { parameter, offset } of members) placeParameter(parameter, group, offset)
+        this.#groups.push(group)
+        members = []
+        length = 0
+      }
+      for (const parameter of this.parameters.filter(({ spec }) => spec.decay === decay)) {
+        const needed = aligned(size(parameter.spec.shape))
+        if (length + needed > limit) place()
+        members.push({ parameter, offset: length })
+        length += needed
+      }
+      place()
     }
-    const values = gpu.upload('f32', [length], host, 'parameters')
-    const gradients = gpu.zeros('f32', [length], 'gradients')
-    for (const { parameter, offset } of members) {
-      const slice = (whole: GpuArray<'f32'>) =>
-        new GpuArray('f32', parameter.spec.shape, whole.storage, whole.offset + offset * 4)
-      parameter.place(new Tensor(slice(values), true, slice(gradients)))
+    const length = this.buffers.reduce((sum, { spec }) => sum + aligned(size(spec.shape)), 0)
+    this.#bufferValues = gpu.empty('f32', [length], 'batch-norm buffers')
+    let offset = 0
+    for (const buffer of this.buffers) {
+      buffer.place(slice(buffer.spec.shape, this.#bufferValues, offset))
+      offset += aligned(size(buffer.spec.shape))
     }
-    return { decay, members, values, gradients }
   }
+}
+
+type Member = ParameterGroup['members'][number]
+type Arenas = Pick<ParameterGroup, 'values' | 'gradients'>
+
+function aligned(length: number): number {
+  return Math.ceil(length / ALIGNMENT) * ALIGNMENT
+}
+
+function slice(shape: readonly number[], whole: GpuArray<'f32'>, offset: number): GpuArray<'f32'> {
+  return new GpuArray('f32', shape, whole.storage, whole.offset + offset * 4)
+}
+
+function placeParameter(parameter: Parameter, { values, gradients }: Arenas, offset: number): void {
+  const { shape } = parameter.spec
+  const value = slice(shape, values, offset)
+  parameter.place(
+    gradients ? new Tensor(value, true, slice(shape, gradients, offset)) : new Tensor(value),
+  )
 }

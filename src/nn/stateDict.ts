@@ -68,8 +68,11 @@ export async function readStateDict(
   const state: StateDict = new Map()
   for (const [name, tensor] of await readGroups(gpu, set, (i) => set.groups[i]!.values))
     state.set(name, tensor)
+  const buffers = await gpu.read(set.bufferValues)
   for (const { spec, value } of set.buffers) {
-    state.set(spec.name, { shape: spec.shape, data: await gpu.read(value) })
+    const start = (value.offset - set.bufferValues.offset) / 4
+    const data = buffers.slice(start, start + value.length)
+    state.set(spec.name, { shape: spec.shape, data })
     if (spec.name.endsWith(VARIANCE))
       state.set(spec.name.replace(VARIANCE, TRACKED), {
         shape: [],

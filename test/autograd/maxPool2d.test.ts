@@ -36,6 +36,8 @@ const windows: MaxPool2dAttributes[] = [
   { size: [1, 3], stride: [2, 1], padding: [0, 1] },
   { size: 2, stride: 3, padding: 1 },
   { size: 5, stride: 1, padding: 2 },
+  { size: 3, stride: 2, padding: 'same' },
+  { size: [2, 3], stride: [3, 1], padding: 'same' },
 ]
 
 test('values and gradients are exact at ties, for every channel count and window', async () => {

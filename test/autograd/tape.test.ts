@@ -1,5 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { defineOp } from '../../src/autograd/op.ts'
 import { add } from '../../src/autograd/ops/add.ts'
 import { linear } from '../../src/autograd/ops/linear.ts'
 import { relu } from '../../src/autograd/ops/relu.ts'
@@ -38,6 +39,60 @@ test('add(x, x) doubles the gradient, in the gradient array where there is one',
     tape.backward(dot(tape, add(tape, { a: x, b: x }, {}), R))
     assert.equal(await gradient(gpu, x), times(2))
     if (slot) assert.is(x.gradient, before)
+  }
+  gpu.close()
+})
+
+test('gradients accumulate over backward passes, times a factor', async () => {
+  const gpu = await openGpu()
+  for (const slot of [false, true]) {
+    const x = leaf(gpu, R, slot)
+    if (slot) gpu.clear(x.gradient!)
+    for (const factor of [0.5, 2]) {
+      const tape = new Tape(gpu)
+      // x is used twice, so its gradient is complete only when both uses were walked.
+      const sum = add(tape, { a: add(tape, { a: x, b: x }, {}), b: x }, {})
+      const leaves = tape.backward(dot(tape, sum, R), { factor, accumulate: true })
+      assert.ok(leaves.has(x))
+    }
+    assert.equal(await gradient(gpu, x), times(7.5))
+  }
+  gpu.close()
+})
+
+const failing = { pass: '' }
+
+const fail = defineOp<{ x: Tensor }, Record<string, never>>()({
+  name: 'test.fail',
+  gradientCases: [],
+  forward(run, { x }) {
+    run.temporary('f32', [1000])
+    const output = run.gpu.empty('f32', x.shape)
+    if (failing.pass === 'forward') throw new Error('midway')
+    return { output, saved: { t: run.temporary('f32', [1000]) } }
+  },
+  backward(run, dy) {
+    run.temporary('f32', [500])
+    run.gradientOf('x')
+    if (failing.pass === 'backward') throw new Error('midway')
+    return { x: dy.retain() }
+  },
+})
+
+test('an op that throws midway leaves nothing behind', async () => {
+  const gpu = await openGpu()
+  const x = leaf(gpu, R, true)
+  const weights = gpu.upload('f32', [5], Float32Array.from(R))
+  const before = gpu.memory().live
+  for (const pass of ['forward', 'backward']) {
+    failing.pass = pass
+    const tape = new Tape(gpu)
+    assert.throws(() => {
+      const y = fail(tape, { x: relu(tape, { x }, {}) }, {})
+      tape.backward(weightedSum(tape, { x: relu(tape, { x: y }, {}) }, { r: weights }))
+    }, 'midway')
+    tape.dispose()
+    assert.is(gpu.memory().live, before, pass)
   }
   gpu.close()
 })

@@ -9,8 +9,11 @@ export interface MaxPool2dAttributes {
   readonly size: Pair
   /** Step of the window. Default: its size. */
   readonly stride?: Pair
-  /** Pixels of -infinity added on both sides, at most half the window. Default 0. */
-  readonly padding?: Pair
+  /**
+   * Pixels of -infinity added on both sides, at most half the window. Default 0. `same`
+   * (TensorFlow): as many as give ceil(size / stride) windows, an odd one at the bottom or right.
+   */
+  readonly padding?: Pair | 'same'
 }
 
 /** Sizes of the pooling of x [N, H, W, C], as the kernels take them. */
@@ -21,6 +24,12 @@ function poolShape(x: readonly number[], attributes: MaxPool2dAttributes) {
   const { size, stride = size, padding = 0 } = attributes
   const [sizeH, sizeW] = pair('maxPool2d', 'size', size, 1)
   const [strideH, strideW] = pair('maxPool2d', 'stride', stride, 1)
+  if (padding === 'same') {
+    const [outHeight, padH] = samePadding(inHeight, sizeH, strideH)
+    const [outWidth, padW] = samePadding(inWidth, sizeW, strideW)
+    const window = { sizeH, sizeW, strideH, strideW, padH, padW }
+    return poolCall([batch, inHeight, inWidth, channels], outHeight, outWidth, window)
+  }
   const [padH, padW] = pair('maxPool2d', 'padding', padding, 0)
   if (2 * padH > sizeH || 2 * padW > sizeW)
     throw new Error(
@@ -32,23 +41,27 @@ function poolShape(x: readonly number[], attributes: MaxPool2dAttributes) {
     throw new Error(
       `maxPool2d: a window of size [${sizeH}, ${sizeW}] does not fit into x [${x}] with padding [${padH}, ${padW}]`,
     )
+  const window = { sizeH, sizeW, strideH, strideW, padH, padW }
+  return poolCall([batch, inHeight, inWidth, channels], outHeight, outWidth, window)
+}
+
+/** Windows along an axis and padding before it, as TensorFlow's SAME has them. */
+function samePadding(extent: number, size: number, stride: number): [number, number] {
+  const windows = Math.ceil(extent / stride)
+  return [windows, Math.floor(Math.max(0, (windows - 1) * stride + size - extent) / 2)]
+}
+
+function poolCall(
+  [batch, inHeight, inWidth, channels]: readonly [number, number, number, number],
+  outHeight: number,
+  outWidth: number,
+  window: Readonly<Record<'sizeH' | 'sizeW' | 'strideH' | 'strideW' | 'padH' | 'padW', number>>,
+) {
   const width: 1 | 4 = channels % 4 === 0 ? 4 : 1
   return {
     width,
     output: [batch, outHeight, outWidth, channels],
-    params: {
-      channelItems: channels / width,
-      inHeight,
-      inWidth,
-      outHeight,
-      outWidth,
-      sizeH,
-      sizeW,
-      strideH,
-      strideW,
-      padH,
-      padW,
-    },
+    params: { channelItems: channels / width, inHeight, inWidth, outHeight, outWidth, ...window },
   }
 }
 
@@ -73,6 +86,7 @@ export const maxPool2d = defineOp<{ x: Tensor }, MaxPool2dAttributes>()({
     },
     { shapes: { x: [1, 3, 4, 47] }, attributes: () => ({ size: 2, stride: 1, padding: 1 }) },
     { shapes: { x: [1, 1, 1, 104] }, attributes: () => ({ size: 3, stride: 2, padding: 1 }) },
+    { shapes: { x: [2, 8, 7, 4] }, attributes: () => ({ size: 3, stride: 2, padding: 'same' }) },
   ],
   forward(run, { x }, attributes) {
     const { output, width, params } = poolShape(x.shape, attributes)

@@ -16,9 +16,14 @@ export function maxPool2dWithIndices(
   const [batch, inHeight, inWidth, channels] = x.shape as Four
   const [sizeH, sizeW] = typeof size === 'number' ? [size, size] : size
   const [strideH, strideW] = typeof stride === 'number' ? [stride, stride] : stride
-  const [padH, padW] = typeof padding === 'number' ? [padding, padding] : padding
-  const outHeight = Math.floor((inHeight + 2 * padH - sizeH) / strideH) + 1
-  const outWidth = Math.floor((inWidth + 2 * padW - sizeW) / strideW) + 1
+  const [padH, padW, afterH, afterW] =
+    padding === 'same'
+      ? [...same(inHeight, inWidth, [sizeH, sizeW], [strideH, strideW])]
+      : typeof padding === 'number'
+        ? [padding, padding, padding, padding]
+        : [...padding, ...padding]
+  const outHeight = Math.floor((inHeight + padH! + afterH! - sizeH) / strideH) + 1
+  const outWidth = Math.floor((inWidth + padW! + afterW! - sizeW) / strideW) + 1
   const shape: Four = [batch, outHeight, outWidth, channels]
   const value = zeros(shape).fill(Number.NEGATIVE_INFINITY)
   const indices = new Uint32Array(value.length)
@@ -29,8 +34,8 @@ export function maxPool2dWithIndices(
     const n = Math.floor(o / channels / outWidth / outHeight)
     for (let r = 0; r < sizeH; r++)
       for (let s = 0; s < sizeW; s++) {
-        const ih = oh * strideH + r - padH
-        const iw = ow * strideW + s - padW
+        const ih = oh * strideH + r - padH!
+        const iw = ow * strideW + s - padW!
         if (ih < 0 || ih >= inHeight || iw < 0 || iw >= inWidth) continue
         const i = ((n * inHeight + ih) * inWidth + iw) * channels + c
         if (x.value[i]! > value[o]!) {
@@ -40,4 +45,18 @@ export function maxPool2dWithIndices(
       }
   }
   return { y: { value, shape }, indices }
+}
+
+/** TensorFlow's SAME: [top, left, bottom, right]. */
+function same(
+  height: number,
+  width: number,
+  size: readonly [number, number],
+  stride: readonly [number, number],
+): number[] {
+  const totals = [height, width].map((extent, axis) => {
+    const rest = extent % stride[axis]!
+    return Math.max(0, size[axis]! - (rest === 0 ? stride[axis]! : rest))
+  })
+  return [...totals.map((t) => t >> 1), ...totals.map((t) => t - (t >> 1))]
 }
