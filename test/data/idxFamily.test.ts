@@ -138,11 +138,11 @@ test('a malformed file is named', async () => {
 })
 
 test('unknown names and formats list the known ones', async () => {
-  assert.equal(datasetSpecs, ['fashion-mnist', 'idx:PATH'])
+  assert.equal(datasetSpecs, ['fashion-mnist', 'idx:PATH', 'cifar10:PATH', 'cifar100:PATH'])
   for (const spec of ['imagenet', 'zip:/data', 'toString', 'constructor:x', '']) {
     assert.is(
       await rejection(openDataset(spec)),
-      `data set '${spec}' is unknown, expected fashion-mnist or idx:PATH`,
+      `data set '${spec}' is unknown, expected ${datasetSpecs.join(' or ')}`,
     )
   }
   assert.is(
