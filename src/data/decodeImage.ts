@@ -44,7 +44,7 @@ export interface DecodeOptions {
   readonly mislabelled?: 'refuse' | 'decode'
 }
 
-export const DEFAULT_MAX_PIXELS = 2 ** 25
+const DEFAULT_MAX_PIXELS = 2 ** 25
 
 /**
  * Decodes an image file to u8 [H, W, 3].

@@ -30,7 +30,7 @@ export async function openSafetensorsImages(path: string, name: string): Promise
  * @param labels i32, i64, u32 or u8 [N].
  * @throws Error naming the path, the array, what came and what was expected.
  */
-export function imageArrays(
+function imageArrays(
   name: string,
   path: string,
   images: NamedTensor,
