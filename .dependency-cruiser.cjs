@@ -8,7 +8,7 @@ const layers = [
   ['data/'],
   ['train/'],
   ['transfer/', 'analysis/'],
-  ['selfTest/', 'study/'],
+  ['selfTest/', 'study/', 'bench/'],
   ['index\\.ts$'],
   ['cli/'],
 ]

@@ -1,6 +1,7 @@
 import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { TrainingInterrupted } from '../train/trainer.ts'
+import { benchCommand } from './bench.ts'
 import { doctorCommand } from './doctor.ts'
 import { lossCommand } from './loss.ts'
 import { quickstartCommand } from './quickstart.ts'
@@ -17,7 +18,7 @@ const program = new Command('gramgrad')
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text) })
 
-for (const command of [quickstartCommand(), doctorCommand(), lossCommand()]) {
+for (const command of [quickstartCommand(), doctorCommand(), lossCommand(), benchCommand()]) {
   command.exitOverride().option('--debug', 'show stack traces')
   program.addCommand(command)
 }

@@ -32,6 +32,13 @@ export interface ClearCommand {
   readonly size: number
 }
 
+/** The copy of a whole array. */
+export function copyCommand(array: GpuArray, target: GPUBuffer, targetOffset: number): CopyCommand {
+  const { buffer: source } = array.storage
+  const { offset: sourceOffset, length } = array
+  return { kind: 'copy', source, sourceOffset, target, targetOffset, size: length * 4 }
+}
+
 /** Work for the device, in the order in which it was recorded. */
 export type Command = DispatchCommand | CopyCommand | ClearCommand
 
@@ -44,12 +51,16 @@ export function bind(binding: number, array: GpuArray): Bound {
 type Encoded =
   | {
       readonly kind: 'dispatch'
+      readonly kernel: string
       readonly pipeline: GPUComputePipeline
       readonly group: GPUBindGroup
       readonly workgroups: readonly [number, number, number]
     }
   | CopyCommand
   | ClearCommand
+
+/** The pass of a dispatch that gets one of its own, by the dispatch's place in the run. */
+export type PassOf = (dispatch: number) => GPUComputePassDescriptor
 
 /**
  * Commands made ready to run: pipelines compiled, uniforms in one buffer, bind groups created.
@@ -69,9 +80,9 @@ export class PreparedCommands {
     return this.encoded.length
   }
 
-  /** Dispatches in one run. */
-  get dispatches(): number {
-    return this.encoded.filter((command) => command.kind === 'dispatch').length
+  /** Name of the kernel of each dispatch of one run, in order. */
+  get kernels(): readonly string[] {
+    return this.encoded.flatMap((command) => (command.kind === 'dispatch' ? command.kernel : []))
   }
 
   static async prepare(
@@ -113,7 +124,8 @@ export class PreparedCommands {
         group = device.createBindGroup({ label: command.key.id, layout, entries })
         groups.set(id, group)
       }
-      return { kind: 'dispatch', pipeline, group, workgroups: command.workgroups }
+      const { workgroups, key } = command
+      return { kind: 'dispatch', kernel: key.name, pipeline, group, workgroups }
     })
     return new PreparedCommands(device, encoded, uniforms, groups.size)
   }
@@ -121,14 +133,29 @@ export class PreparedCommands {
   /** The commands from `start` up to but without `end`; all of them unless told otherwise. */
   encode(start = 0, end = this.encoded.length): GPUCommandBuffer {
     const encoder = this.device.createCommandEncoder()
+    this.encodeInto(encoder, undefined, start, end)
+    return encoder.finish()
+  }
+
+  /** @param passOf describes the pass of each dispatch; without it dispatches share passes */
+  encodeInto(
+    encoder: GPUCommandEncoder,
+    passOf?: PassOf,
+    start = 0,
+    end = this.encoded.length,
+  ): void {
     let pass: GPUComputePassEncoder | undefined
+    let dispatch = 0
     for (let i = start; i < end; i++) {
       const command = this.encoded[i]!
       if (command.kind === 'dispatch') {
-        pass ??= encoder.beginComputePass()
+        pass ??= encoder.beginComputePass(passOf?.(dispatch++))
         pass.setPipeline(command.pipeline)
         pass.setBindGroup(0, command.group)
         pass.dispatchWorkgroups(...command.workgroups)
+        if (!passOf) continue
+        pass.end()
+        pass = undefined
         continue
       }
       pass?.end()
@@ -145,7 +172,6 @@ export class PreparedCommands {
         )
     }
     pass?.end()
-    return encoder.finish()
   }
 
   destroy(): void {

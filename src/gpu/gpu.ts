@@ -1,7 +1,7 @@
 import { BufferPool, type MemoryUse } from './bufferPool.ts'
 import { checkCall } from './checkCall.ts'
 import { CommandQueue } from './commandQueue.ts'
-import { bind, type CopyCommand } from './commands.ts'
+import { bind, copyCommand } from './commands.ts'
 import { asGpuError, GpuAdapterError, GpuDeviceLostError, GpuError } from './errors.ts'
 import { checkHostArray, type DType, GpuArray, HOST_ARRAYS, type HostArray } from './gpuArray.ts'
 import { type KernelCall, PipelineCache, packParams, pipelineKey } from './kernel.ts'
@@ -160,6 +160,11 @@ export class Gpu {
     this.#queue.push(copyCommand(source, target.storage.buffer, target.offset))
   }
 
+  /** Destroys the buffers that are kept for reuse. */
+  trim(): void {
+    this.#mainPool.trim()
+  }
+
   /** Records one dispatch; what is missing or of the wrong type does not compile. */
   dispatch<K extends KernelInfo>(info: K, call: KernelCall<K>): void {
     this.#check()
@@ -291,10 +296,4 @@ export class Gpu {
     if (!(failure instanceof GpuDeviceLostError)) this.#failure = undefined
     throw failure
   }
-}
-
-function copyCommand(array: GpuArray, target: GPUBuffer, targetOffset: number): CopyCommand {
-  const { buffer: source } = array.storage
-  const { offset: sourceOffset, length } = array
-  return { kind: 'copy', source, sourceOffset, target, targetOffset, size: length * 4 }
 }

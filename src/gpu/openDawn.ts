@@ -29,7 +29,11 @@ export async function openDawn(options: { unsafeFast: boolean }): Promise<GPU> {
   try {
     const { create, globals } = await import('webgpu')
     Object.assign(globalThis, globals)
-    const gpu = create(unsafeFast ? ['enable-dawn-features=disable_robustness'] : [])
+    const gpu = create([
+      // Otherwise timestamps are rounded to 0.1 ms, longer than most kernels run.
+      'disable-dawn-features=timestamp_quantization',
+      ...(unsafeFast ? ['enable-dawn-features=disable_robustness'] : []),
+    ])
     instances.set(unsafeFast, gpu)
     return gpu
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { BufferPool } from './bufferPool.ts'
-import type { PreparedCommands } from './commands.ts'
+import type { PassOf, PreparedCommands } from './commands.ts'
 import { GpuError } from './errors.ts'
 import { Submissions } from './submissions.ts'
 
@@ -34,7 +34,12 @@ export class Program {
 
   /** Dispatches of one run. */
   get dispatches(): number {
-    return this.prepared.dispatches
+    return this.kernels.length
+  }
+
+  /** Name of the kernel of each dispatch of one run, in order. */
+  get kernels(): readonly string[] {
+    return this.prepared.kernels
   }
 
   /** Submissions of the next run: the first is cut finely, to time its parts. */
@@ -55,6 +60,17 @@ export class Program {
       (start, end) => this.host.submit(this.prepared.encode(start, end)),
       () => this.host.finished(),
     )
+  }
+
+  /**
+   * Adds one run to a command buffer that the caller submits, for measuring.
+   *
+   * @param passOf describes the pass of each dispatch; without it dispatches share passes
+   */
+  encodeInto(encoder: GPUCommandEncoder, passOf?: PassOf): void {
+    this.host.check()
+    if (this.#disposed) throw new GpuError('this program was disposed of')
+    this.prepared.encodeInto(encoder, passOf)
   }
 
   /** Destroys the program's buffers, its result arrays among them; a second call does nothing. */

@@ -1,0 +1,43 @@
+import { timeProgram } from '../gpu/deviceTime.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import type { Program } from '../gpu/program.ts'
+
+/** Milliseconds that one sample lasts at least, so that the clock's grain does not show. */
+const SAMPLE_MILLISECONDS = 10
+const MAX_REPEATS = 1000
+
+/** The middle one of some numbers, or the mean of the two middle ones. */
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  return sorted.length % 2 === 1
+    ? sorted[Math.floor(middle)]!
+    : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** The geometric mean of some numbers above 0. */
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
+
+/**
+ * Median time in milliseconds of each program over `runs` rounds, one sample of each program a round,
+ * after a round that warms up and says how often a program runs in a sample.
+ */
+export async function alternate(
+  gpu: Gpu,
+  programs: readonly Program[],
+  runs: number,
+): Promise<number[]> {
+  const subjects: { program: Program; repeats: number; samples: number[] }[] = []
+  for (const program of programs) {
+    await timeProgram(gpu, program)
+    const once = await timeProgram(gpu, program)
+    const wanted = Math.ceil(SAMPLE_MILLISECONDS / Math.max(once, 1e-3))
+    subjects.push({ program, repeats: Math.min(MAX_REPEATS, wanted), samples: [] })
+  }
+  for (let run = 0; run < runs; run++)
+    for (const { program, repeats, samples } of subjects)
+      samples.push(await timeProgram(gpu, program, repeats))
+  return subjects.map(({ samples }) => median(samples))
+}

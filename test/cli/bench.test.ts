@@ -1,0 +1,65 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { runCli } from './runCli.ts'
+
+interface Row {
+  op: string
+  shape: string
+  pass: string
+  ms: number
+  gflops?: number
+  gbps?: number
+  percentOfPeak: number
+  copyMs?: number
+  ratioToCopy?: number
+  arithmeticMs?: number
+}
+
+interface Report {
+  device: { adapter: string }
+  ceilings: { fma: { gflops: number }; copy: { gbps: number } }
+  rows: Row[]
+  means: { op: string; pass: string; gflops: number; percentOfPeak: number }[]
+}
+
+const TINY = ['--size', '32', '--batch', '2', '--width', '0.0625', '--runs', '1']
+
+test('bench --json: ceilings, and rows of every family in its own unit', async () => {
+  const ops = 'losses,conv,batch-norm,relu,add,pool,sgd,reduce,gram'
+  const end = await runCli(['bench', '--json', '--ops', ops, ...TINY])
+  assert.is(end.code, 0, end.stderr)
+  const { device, ceilings, rows, means } = JSON.parse(end.stdout) as Report
+  assert.ok(device.adapter.length > 0)
+  assert.ok(ceilings.fma.gflops > 0 && ceilings.copy.gbps > 0)
+  for (const op of ops.split(','))
+    assert.ok(
+      rows.some((row) => row.op === op),
+      op,
+    )
+  for (const row of rows) {
+    const name = `${row.op} ${row.shape} ${row.pass}`
+    assert.ok(row.ms > 0 && row.percentOfPeak > 0, name)
+    assert.is((row.gflops ?? 0) > 0, row.gbps === undefined, `${name}: one rate`)
+    assert.is(row.ratioToCopy === undefined, row.gbps === undefined, `${name}: a copy beside`)
+  }
+  const convolutions = rows.filter(({ op }) => op === 'conv')
+  for (const pass of ['forward', 'backward-data', 'backward-weights']) {
+    const flops = convolutions.filter((row) => row.pass === pass).map((row) => row.gflops!)
+    // Every shape has all three passes.
+    assert.is(flops.length, new Set(convolutions.map(({ shape }) => shape)).size)
+    const mean = means.find((one) => one.op === 'conv' && one.pass === pass)!
+    const expected = Math.exp(flops.reduce((sum, f) => sum + Math.log(f), 0) / flops.length)
+    assert.ok(Math.abs(mean.gflops / expected - 1) < 1e-9, 'a geometric mean, up to rounding')
+  }
+  const softmax = rows.find(({ shape }) => shape === 'softmax 256x1000')!
+  assert.ok(softmax.arithmeticMs! > 0)
+})
+
+test('bench refuses an unknown operation as wrong usage, naming it', async () => {
+  const end = await runCli(['bench', '--ops', 'conv,fft'])
+  assert.is(end.code, 2)
+  assert.match(end.stderr, /fft/)
+  assert.is(end.stdout, '')
+})
+
+test.run()
