@@ -16,12 +16,23 @@ export interface GramBand {
 
 /** Width of the tiles of shaders/analysis/gram.wesl. */
 const TILE = 16
-/** Longest f32 chain of a Gram product: errors of longer ones show in CKA at small n. */
-const LONGEST_SLICE = 1024
 /** Shortest slice whose product outweighs its launch and its part in the sum over slices. */
 const SHORTEST_SLICE = 64
 /** Elements of the largest block of transposed features: wide layers need no second copy. */
-const LARGEST_BLOCK = 2 ** 22
+export const LARGEST_BLOCK = 2 ** 22
+
+/** A layer's Gram matrix while its features come in. */
+interface OpenLayer {
+  readonly layer: number
+  /** [slices, stride, stride], the upper half, once features came. */
+  partials?: GpuArray<'f32'>
+}
+
+/** Bytes on the device of a stack and of what one layer's product needs beside it. */
+export function gramStackBytes(layers: number, rows: number): number {
+  const stride = TILE * Math.ceil(rows / TILE)
+  return 4 * stride * (layers * rows + 2 * stride)
+}
 
 /**
  * Centred Gram matrices K = X X^T of several layers on the same examples, stacked for products of
@@ -36,13 +47,17 @@ export class GramStack {
   /** [layers, 2]: the sum of each matrix and its trace, set by `centre`. */
   readonly totals: GpuArray<'f32'>
   readonly #margins: GpuArray<'f32'>
+  readonly #done = new Set<number>()
+  #open: OpenLayer | undefined
 
+  /** @param block elements of the largest block of transposed features */
   constructor(
     private readonly gpu: Gpu,
     private readonly layers: number,
     private readonly rows: number,
     private readonly estimator: Estimator,
     private readonly variant: AnalysisVariant,
+    private readonly block: number,
   ) {
     this.stride = TILE * Math.ceil(rows / TILE)
     const bandRows = Math.min(rows, Math.floor(bindingLimit(gpu) / (layers * this.stride)))
@@ -61,13 +76,19 @@ export class GramStack {
     this.totals = gpu.empty('f32', [layers, 2], 'Gram totals')
   }
 
-  /** Computes one layer's matrix from rows firstRow .. firstRow + rows of x, seen as [., p]. */
-  multiply(layer: number, x: GpuArray<'f32'>, p: number, firstRow: number): void {
+  /**
+   * Adds features to a layer's matrix: rows firstRow .. firstRow + rows of x, seen as [., p]. All
+   * features of a layer come before those of the next.
+   *
+   * @throws Error when features of another layer came since this one's
+   */
+  add(layer: number, x: GpuArray<'f32'>, p: number, firstRow: number): void {
     const { gpu, rows, stride, variant } = this
     const { lanes } = gpu.profile
+    const open = this.#opened(layer)
     const { p4, width, items } = rowItems(p, variant)
     const padded = 4 * Math.ceil(p / 4)
-    const block = Math.min(LARGEST_BLOCK, bindingLimit(gpu))
+    const block = Math.min(this.block, bindingLimit(gpu))
     const blockFeatures = Math.max(4, 4 * Math.floor(block / 4 / stride))
     for (let first = 0; first < padded; first += blockFeatures) {
       const features = Math.min(blockFeatures, padded - first)
@@ -80,26 +101,48 @@ export class GramStack {
         params: { rows, stride, firstRow, items, firstItem: first / width, blockItems },
         workgroups: [Math.ceil(blockItems / lanes), 1, 1],
       })
-      const upper = this.#product(xt, features)
+      this.#product(open, xt, features)
       xt.release()
-      for (const { firstRow, rows: bandRows, grams } of this.bands)
-        gpu.dispatch(kernels.analysis_gram_mirror, {
-          constants: { LANES: lanes },
-          conditions: { BIASED: this.estimator === 'biased' },
-          buffers: { upper, grams, margins: this.#margins },
-          params: { rows, stride, layer, firstRow, bandRows, accumulate: first > 0 ? 1 : 0 },
-          workgroups: [Math.ceil(stride / lanes), 1, 1],
-        })
-      upper.release()
     }
+  }
+
+  /** Ends the layer whose features came last: its matrix takes its place in the stack. */
+  finish(): void {
+    const { gpu, rows, stride } = this
+    const open = this.#open
+    if (!open) return
+    const partials = open.partials!
+    const slices = partials.shape[0]!
+    const upper = slices === 1 ? partials : gpu.empty('f32', [stride, stride], 'Gram matrix')
+    if (upper !== partials) {
+      sumSlices(gpu, partials, upper, slices)
+      partials.release()
+    }
+    for (const { firstRow, rows: bandRows, grams } of this.bands)
+      gpu.dispatch(kernels.analysis_gram_mirror, {
+        constants: { LANES: gpu.profile.lanes },
+        conditions: { BIASED: this.estimator === 'biased' },
+        buffers: { upper, grams, margins: this.#margins },
+        params: { rows, stride, layer: open.layer, firstRow, bandRows },
+        workgroups: [Math.ceil(stride / gpu.profile.lanes), 1, 1],
+      })
+    upper.release()
+    this.#done.add(open.layer)
+    this.#open = undefined
   }
 
   /**
    * Centres all matrices and scales each by its entry of `scales`, which the first batch sets.
    *
    * @param counts batches before this one in its first element
+   * @throws Error when a layer had no features
    */
   centre(counts: GpuArray<'u32'>, scales: GpuArray<'f32'>): void {
+    this.finish()
+    if (this.#done.size < this.layers)
+      throw new Error(
+        `CKA: a minibatch has features of ${this.#done.size} layers, expected ${this.layers}`,
+      )
     const { gpu, layers, rows: n, stride, totals } = this
     const margins = this.#margins
     const constants = { LANES: gpu.profile.lanes }
@@ -126,33 +169,43 @@ export class GramStack {
     for (const { grams } of this.bands) grams.release()
     this.#margins.release()
     this.totals.release()
+    this.#open?.partials?.release()
   }
 
-  /** The upper half of xt^T xt [stride, stride]. */
-  #product(xt: GpuArray<'f32'>, features: number): GpuArray<'f32'> {
+  #opened(layer: number): OpenLayer {
+    if (this.#open?.layer === layer) return this.#open
+    if (this.#done.has(layer))
+      throw new Error(`CKA: features of layer ${layer} came after those of another layer`)
+    this.finish()
+    this.#open = { layer }
+    return this.#open
+  }
+
+  /** Adds the upper half of xt^T xt to a layer's matrix. */
+  #product(open: OpenLayer, xt: GpuArray<'f32'>, features: number): void {
     const { gpu, stride } = this
     const { lanes, targetWorkgroups, subgroups8 } = gpu.profile
     const tiles = [stride / TILE, Math.ceil(stride / (4 * lanes))] as const
-    const wanted = Math.min(
-      Math.ceil((2 * targetWorkgroups) / (tiles[0] * tiles[1])),
-      Math.ceil(features / SHORTEST_SLICE),
-    )
-    const slicesThatFit = Math.floor(bindingLimit(gpu) / stride ** 2)
-    const atMost = Math.min(slicesThatFit, Math.max(wanted, Math.ceil(features / LONGEST_SLICE)))
-    const featuresPerSlice = 4 * Math.ceil(features / atMost / 4)
-    const slices = Math.ceil(features / featuresPerSlice)
-    const partials = gpu.empty('f32', [slices, stride, stride], 'Gram slices')
+    const accumulate = open.partials ? 1 : 0
+    if (!open.partials) {
+      const wanted = Math.min(
+        Math.ceil((2 * targetWorkgroups) / (tiles[0] * tiles[1])),
+        Math.ceil(features / SHORTEST_SLICE),
+        Math.floor(bindingLimit(gpu) / stride ** 2),
+      )
+      // Rounding up may leave slices at the end without features.
+      const slices = Math.ceil(features / (4 * Math.ceil(features / wanted / 4)))
+      open.partials = gpu.empty('f32', [slices, stride, stride], 'Gram slices')
+    }
+    const { partials } = open
+    const slices = partials.shape[0]!
+    const featuresPerSlice = 4 * Math.ceil(features / slices / 4)
     gpu.dispatch(kernels.analysis_gram, {
       constants: { LANES: lanes },
       conditions: { SUBGROUPS8: (this.variant.subgroups ?? true) && subgroups8 },
       buffers: { xt, partials },
-      params: { features, featuresPerSlice, stride },
+      params: { features, featuresPerSlice, stride, accumulate },
       workgroups: [...tiles, slices],
     })
-    if (slices === 1) return partials
-    const upper = gpu.empty('f32', [stride, stride], 'Gram matrix')
-    sumSlices(gpu, partials, upper, slices)
-    partials.release()
-    return upper
   }
 }

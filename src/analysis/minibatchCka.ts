@@ -2,7 +2,7 @@ import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { type AnalysisVariant, featureShape, type RowRange } from './features.ts'
-import { type Estimator, GramStack } from './gramStack.ts'
+import { type Estimator, GramStack, LARGEST_BLOCK } from './gramStack.ts'
 import { LayerPairs } from './layerPairs.ts'
 
 /** CKA of all pairs of layers, and the mean HSIC values that it is made of. */
@@ -26,7 +26,25 @@ export interface CkaResult {
 export interface CkaOptions {
   /** `unbiased` (default): HSIC_1, for any batch size. `biased`: HSIC_0, near 1 at few examples. */
   readonly estimator?: Estimator
+  /** Features x examples that are centred and multiplied at a time, 4 Mi by default. */
+  readonly block?: number
   readonly variant?: AnalysisVariant
+}
+
+/** A minibatch whose features come in pieces, see `MinibatchCka.minibatch`. */
+export interface StreamedMinibatch {
+  /**
+   * Adds features of a layer: some of them, or all, of all of the minibatch's examples. All features
+   * of a layer come before those of the next; the order is free otherwise.
+   *
+   * @param x [n, ...]
+   * @throws Error when n differs, there is no such layer, or another layer's features came between
+   */
+  add(network: 'a' | 'b', layer: number, x: GpuArray<'f32'>): void
+  /** Adds the minibatch to the sums, once. @throws Error when a layer had no features */
+  end(): void
+  /** Gives the minibatch's memory back, ended or not. */
+  release(): void
 }
 
 /** The unbiased estimator divides by n - 3. */
@@ -52,7 +70,9 @@ const ROUNDING = 2 ** -44
  *
  * over minibatches i (Kornblith et al. 2021, eq. 10; Nguyen, Raghu and Kornblith 2021). HSIC is by
  * default the unbiased HSIC_1 of Song et al. 2012, in its U-centred form (Szekely and Rizzo 2014)
- * over n (n - 3), so a minibatch of another size estimates the same quantity; all weigh alike.
+ * over n (n - 3), so a minibatch of another size estimates the same quantity. All minibatches weigh
+ * alike, as in the paper's mean, whatever their size: HSIC_1 is unbiased at any. (Left undivided, a
+ * remainder of 500 would weigh a ninth of a minibatch of 1,500.)
  *
  * `add` only records device work, on scratch of its own, so a batch may be recorded into a program
  * and replayed; make the object itself outside of it. `result` may be asked for at any time.
@@ -61,6 +81,7 @@ export class MinibatchCka {
   readonly #layersB: readonly string[] | undefined
   readonly #estimator: Estimator
   readonly #variant: AnalysisVariant
+  readonly #block: number
   readonly #pairs: LayerPairs
   readonly #tiles: GpuArray<'u32'>
   readonly #levels: GpuArray<'f32'>
@@ -82,6 +103,7 @@ export class MinibatchCka {
     this.#layersB = layersB
     this.#estimator = options.estimator ?? 'unbiased'
     this.#variant = options.variant ?? {}
+    this.#block = options.block ?? LARGEST_BLOCK
     this.#pairs = new LayerPairs(layersA.length, layersB?.length)
     const { tiles, products, layers } = this.#pairs
     const entries = products + layers
@@ -103,16 +125,46 @@ export class MinibatchCka {
     featuresB?: readonly GpuArray<'f32'>[],
     rows?: RowRange,
   ): void {
-    const { gpu } = this
     const range = rows ?? { first: 0, count: featuresA[0]?.shape[0] ?? 0 }
     const widths = this.#check(featuresA, featuresB, range)
-    const { first, count: n } = range
-    const stack = new GramStack(gpu, this.#pairs.layers, n, this.#estimator, this.#variant)
+    const stack = this.#stack(range.count)
     for (const [layer, x] of [...featuresA, ...(featuresB ?? [])].entries())
-      stack.multiply(layer, x, widths[layer]!, first)
-    stack.centre(this.#counts, this.#scales)
-    this.#accumulate(stack, n)
+      stack.add(layer, x, widths[layer]!, range.first)
+    this.#accumulate(stack, range.count)
     stack.release()
+  }
+
+  /**
+   * Opens a minibatch whose features come in pieces, for layers too wide to hold: of 1,500 images, a
+   * first block's 802,816 features each take 4.8 GB. Only the Gram matrices stay on the device.
+   *
+   * @param n examples, at least 4
+   */
+  minibatch(n: number): StreamedMinibatch {
+    const { layersA } = this
+    const layersB = this.#layersB ?? []
+    if (!Number.isInteger(n) || n < FEWEST_EXAMPLES) throw new Error(tooFew(n))
+    const stack = this.#stack(n)
+    let isOpen = true
+    return {
+      add: (network, layer, x) => {
+        const name = (network === 'a' ? layersA : layersB)[layer]
+        if (name === undefined) throw new Error(`CKA: network ${network} has no layer ${layer}`)
+        const { n: rows, p } = featureShape(name, x)
+        if (rows !== n) throw new Error(`CKA: ${name} has ${rows} examples, the minibatch ${n}`)
+        stack.add(network === 'a' ? layer : layersA.length + layer, x, p, 0)
+      },
+      end: () => {
+        if (!isOpen) throw new Error('CKA: a minibatch ended twice')
+        this.#accumulate(stack, n)
+        stack.release()
+        isOpen = false
+      },
+      release: () => {
+        if (isOpen) stack.release()
+        isOpen = false
+      },
+    }
   }
 
   /**
@@ -182,16 +234,21 @@ export class MinibatchCka {
     const rows = shapes[0]!.n
     for (const [i, { n }] of shapes.entries())
       if (n !== rows) throw new Error(`CKA: ${names[i]} has ${n} examples, ${names[0]} has ${rows}`)
-    if (count < FEWEST_EXAMPLES)
-      throw new Error(`CKA: a minibatch has ${count} examples, expected at least 4`)
+    if (count < FEWEST_EXAMPLES) throw new Error(tooFew(count))
     if (first < 0 || first + count > rows)
       throw new Error(`CKA: rows ${first} to ${first + count} of ${rows} were asked for`)
     return shapes.map(({ p }) => p)
   }
 
+  #stack(n: number): GramStack {
+    const { layers } = this.#pairs
+    return new GramStack(this.gpu, layers, n, this.#estimator, this.#variant, this.#block)
+  }
+
   /** Adds the HSIC of all pairs to the running sums. */
   #accumulate(stack: GramStack, n: number): void {
     const { gpu } = this
+    stack.centre(this.#counts, this.#scales)
     const { lanes, targetWorkgroups } = gpu.profile
     const { tiles, products, layers } = this.#pairs
     const plans = stack.bands.map(({ rows, grams }) => {
@@ -245,6 +302,10 @@ export class MinibatchCka {
     }
     return { mean, scales, n: counts[entries]!, batches }
   }
+}
+
+function tooFew(n: number): string {
+  return `CKA: a minibatch has ${n} examples, expected at least ${FEWEST_EXAMPLES}: the estimator divides by n - 3`
 }
 
 function whyUndefined(name: string, self: number, squaredTrace: number): string | undefined {

@@ -232,6 +232,73 @@ test('work beyond the binding limit is cut up', async () => {
   for (const array of arrays) array.release()
 })
 
+test('features in pieces: one wide layer of 100,000 features, and many layers', async () => {
+  const n = 24
+  const widths = { a: [100_000, 7], b: [512, 30] }
+  const data = {
+    a: widths.a.map((p, i) => normals(n * p, i).map((value) => value + 50)),
+    b: [] as Float32Array[],
+  }
+  data.b = widths.b.map((p, i) => related(data.a[i]!, n, p, 50, i))
+  const pieces = (p: number) =>
+    p === 100_000 ? [4096, 30_000, 65_904] : [Math.ceil(p / 3), p - Math.ceil(p / 3)]
+  const reference = (estimator: 'unbiased' | 'biased') => {
+    const rows = { a: data.a.map((x) => rowsOf(x, n)), b: data.b.map((x) => rowsOf(x, n)) }
+    return rows.a.map((a) => rows.b.map((b) => ckaReference([[a, b]], estimator).cka))
+  }
+  const expected = { unbiased: reference('unbiased'), biased: reference('biased') }
+  for (const on of both)
+    for (const estimator of ['unbiased', 'biased'] as const) {
+      const comparison = new MinibatchCka(on, ['a0', 'a1'], ['b0', 'b1'], {
+        estimator,
+        block: 2 ** 17,
+      })
+      const minibatch = comparison.minibatch(n)
+      for (const network of ['b', 'a'] as const)
+        for (const [layer, p] of widths[network].entries()) {
+          let first = 0
+          for (const width of pieces(p)) {
+            const x = new Float32Array(n * width)
+            for (let i = 0; i < n; i++)
+              x.set(data[network][layer]!.subarray(i * p + first, i * p + first + width), i * width)
+            const array = on.upload('f32', [n, width], x)
+            minibatch.add(network, layer, array)
+            array.release()
+            first += width
+          }
+        }
+      minibatch.end()
+      const { matrix } = await comparison.result()
+      for (const i of [0, 1])
+        for (const j of [0, 1])
+          near(matrix[i]![j]!, expected[estimator][i]![j]!, `a${i}/b${j}, ${estimator}`)
+      assert.throws(() => minibatch.end(), /ended twice/)
+      const second = comparison.minibatch(5)
+      const piece = on.zeros('f32', [5, 3])
+      second.add('a', 0, piece)
+      second.add('a', 1, piece)
+      assert.throws(() => second.add('a', 0, piece), /layer 0 came after those of another/)
+      assert.throws(() => second.add('b', 2, piece), /network b has no layer 2/)
+      assert.throws(
+        () => second.add('b', 1, on.zeros('f32', [4, 3])),
+        /b1 has 4 examples, the minibatch 5/,
+      )
+      assert.throws(() => second.end(), /features of 2 layers, expected 4/)
+      second.release()
+      piece.release()
+      comparison.release()
+    }
+  assert.throws(() => new MinibatchCka(gpu, ['x']).minibatch(3), /3 examples, expected at least 4/)
+})
+
+test('2,000 examples', async () => {
+  const n = 2000
+  const x = normals(n * 3, 1).map((value) => value + 50)
+  const y = related(x, n, 5, 50, 2)
+  const result = await ckaOf(gpu, n, x, y)
+  near(result.cka, ckaReference([[rowsOf(x, n), rowsOf(y, n)]]).cka, '2,000 examples')
+})
+
 test('the same bits when repeated', async () => {
   const [n, p] = [100, 700]
   const x = normals(n * p, 1)
