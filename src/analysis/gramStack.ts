@@ -21,6 +21,9 @@ const SHORTEST_SLICE = 64
 /** Elements of the largest block of transposed features: wide layers need no second copy. */
 export const LARGEST_BLOCK = 2 ** 22
 
+/** What `GramStack.steps` recorded. */
+export type GramStep = 'centred' | 'multiplied'
+
 /** A layer's Gram matrix while its features come in. */
 interface OpenLayer {
   readonly layer: number
@@ -28,9 +31,14 @@ interface OpenLayer {
   partials?: GpuArray<'f32'>
 }
 
+/** Examples rounded up to whole tiles. */
+export function gramStride(rows: number): number {
+  return TILE * Math.ceil(rows / TILE)
+}
+
 /** Bytes on the device of a stack and of what one layer's product needs beside it. */
 export function gramStackBytes(layers: number, rows: number): number {
-  const stride = TILE * Math.ceil(rows / TILE)
+  const stride = gramStride(rows)
   return 4 * stride * (layers * rows + 2 * stride)
 }
 
@@ -49,6 +57,7 @@ export class GramStack {
   readonly #margins: GpuArray<'f32'>
   readonly #done = new Set<number>()
   #open: OpenLayer | undefined
+  #scratch: GpuArray<'f32'> | undefined
 
   /** @param block elements of the largest block of transposed features */
   constructor(
@@ -59,7 +68,7 @@ export class GramStack {
     private readonly variant: AnalysisVariant,
     private readonly block: number,
   ) {
-    this.stride = TILE * Math.ceil(rows / TILE)
+    this.stride = gramStride(rows)
     const bandRows = Math.min(rows, Math.floor(bindingLimit(gpu) / (layers * this.stride)))
     if (this.stride ** 2 > bindingLimit(gpu) || bandRows < 1)
       throw new Error(
@@ -83,6 +92,11 @@ export class GramStack {
    * @throws Error when features of another layer came since this one's
    */
   add(layer: number, x: GpuArray<'f32'>, p: number, firstRow: number): void {
+    for (const _ of this.steps(layer, x, p, firstRow));
+  }
+
+  /** What `add` does, step by step; says after each what it recorded. */
+  *steps(layer: number, x: GpuArray<'f32'>, p: number, firstRow: number): Generator<GramStep> {
     const { gpu, rows, stride, variant } = this
     const { lanes } = gpu.profile
     const open = this.#opened(layer)
@@ -92,7 +106,7 @@ export class GramStack {
     const blockFeatures = Math.max(4, 4 * Math.floor(block / 4 / stride))
     for (let first = 0; first < padded; first += blockFeatures) {
       const features = Math.min(blockFeatures, padded - first)
-      const xt = gpu.empty('f32', [features, stride], 'centred features')
+      const xt = this.#scratchOf(features, blockFeatures)
       const blockItems = features / width
       gpu.dispatch(kernels.analysis_centre_transpose, {
         constants: { LANES: lanes },
@@ -101,8 +115,9 @@ export class GramStack {
         params: { rows, stride, firstRow, items, firstItem: first / width, blockItems },
         workgroups: [Math.ceil(blockItems / lanes), 1, 1],
       })
+      yield 'centred'
       this.#product(open, xt, features)
-      xt.release()
+      yield 'multiplied'
     }
   }
 
@@ -169,7 +184,20 @@ export class GramStack {
     for (const { grams } of this.bands) grams.release()
     this.#margins.release()
     this.totals.release()
+    this.#scratch?.release()
     this.#open?.partials?.release()
+  }
+
+  /** Room for a block of transposed features, the same for all layers if it can be. */
+  #scratchOf(features: number, most: number): GpuArray<'f32'> {
+    const { gpu, stride } = this
+    if (!this.#scratch || this.#scratch.length < features * stride) {
+      this.#scratch?.release()
+      // Doubled, so that a pool that keeps the smaller ones holds no more than twice the largest.
+      const room = Math.min(most, 2 ** Math.ceil(Math.log2(features)))
+      this.#scratch = gpu.empty('f32', [room, stride], 'centred features')
+    }
+    return this.#scratch
   }
 
   #opened(layer: number): OpenLayer {

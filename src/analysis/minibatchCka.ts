@@ -2,7 +2,7 @@ import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { type AnalysisVariant, featureShape, type RowRange } from './features.ts'
-import { type Estimator, GramStack, LARGEST_BLOCK } from './gramStack.ts'
+import { type Estimator, GramStack, type GramStep, LARGEST_BLOCK } from './gramStack.ts'
 import { LayerPairs } from './layerPairs.ts'
 
 /** CKA of all pairs of layers, and the mean HSIC values that it is made of. */
@@ -41,6 +41,8 @@ export interface StreamedMinibatch {
    * @throws Error when n differs, there is no such layer, or another layer's features came between
    */
   add(network: 'a' | 'b', layer: number, x: GpuArray<'f32'>): void
+  /** What `add` does, step by step, for who wants to wait for the device between. */
+  steps(network: 'a' | 'b', layer: number, x: GpuArray<'f32'>): Generator<GramStep>
   /** Adds the minibatch to the sums, once. @throws Error when a layer had no features */
   end(): void
   /** Gives the minibatch's memory back, ended or not. */
@@ -146,14 +148,18 @@ export class MinibatchCka {
     if (!Number.isInteger(n) || n < FEWEST_EXAMPLES) throw new Error(tooFew(n))
     const stack = this.#stack(n)
     let isOpen = true
+    const steps = (network: 'a' | 'b', layer: number, x: GpuArray<'f32'>) => {
+      const name = (network === 'a' ? layersA : layersB)[layer]
+      if (name === undefined) throw new Error(`CKA: network ${network} has no layer ${layer}`)
+      const { n: rows, p } = featureShape(name, x)
+      if (rows !== n) throw new Error(`CKA: ${name} has ${rows} examples, the minibatch ${n}`)
+      return stack.steps(network === 'a' ? layer : layersA.length + layer, x, p, 0)
+    }
     return {
       add: (network, layer, x) => {
-        const name = (network === 'a' ? layersA : layersB)[layer]
-        if (name === undefined) throw new Error(`CKA: network ${network} has no layer ${layer}`)
-        const { n: rows, p } = featureShape(name, x)
-        if (rows !== n) throw new Error(`CKA: ${name} has ${rows} examples, the minibatch ${n}`)
-        stack.add(network === 'a' ? layer : layersA.length + layer, x, p, 0)
+        for (const _ of steps(network, layer, x));
       },
+      steps,
       end: () => {
         if (!isOpen) throw new Error('CKA: a minibatch ended twice')
         this.#accumulate(stack, n)

@@ -2,9 +2,12 @@ import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { benchCommand } from './bench.ts'
+import { ckaCommand } from './cka.ts'
 import { doctorCommand } from './doctor.ts'
 import { lossCommand } from './loss.ts'
 import { quickstartCommand } from './quickstart.ts'
+import { separationCommand } from './separation.ts'
+import { sparsityCommand } from './sparsity.ts'
 import { packageVersion } from './version.ts'
 
 const EXIT = { failed: 1, usage: 2, interrupted: 130 }
@@ -18,7 +21,16 @@ const program = new Command('gramgrad')
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text) })
 
-for (const command of [quickstartCommand(), doctorCommand(), lossCommand(), benchCommand()]) {
+const commands = [
+  quickstartCommand(),
+  doctorCommand(),
+  lossCommand(),
+  benchCommand(),
+  ckaCommand(),
+  separationCommand(),
+  sparsityCommand(),
+]
+for (const command of commands) {
   command.exitOverride().option('--debug', 'show stack traces')
   program.addCommand(command)
 }

@@ -119,7 +119,8 @@ function sortForFile(
   )
 }
 
-async function readHeader(
+/** Reads and checks the header of an open file of `size` bytes, see `readSafetensors`. */
+export async function readHeader(
   path: string,
   file: fs.FileHandle,
   size: number,

@@ -105,7 +105,7 @@ export interface CkaComparison {
   matrix: (number | null)[][]
   /** Why a value is null: `{ 'layer4.2/avgpool': reason }`, the key being `LAYER_A/LAYER_B`. */
   undefined?: Record<string, string>
-  estimator: 'unbiased'
+  estimator: 'unbiased' | 'biased'
   /** Images compared. */
   n: number
   /** Minibatches that the HSIC terms were averaged over. */

@@ -1,0 +1,154 @@
+import { basename } from 'node:path'
+import process from 'node:process'
+import { Command, Option } from 'commander'
+import type { Estimator } from '../analysis/gramStack.ts'
+import type { CkaResult } from '../analysis/minibatchCka.ts'
+import { type CkaTiming, streamCka } from '../analysis/streamCka.ts'
+import { openGpu } from '../gpu/gpu.ts'
+import { ckaHeatMap } from '../study/report/ckaHeatMap.ts'
+import { FeatureFile } from './featureFiles.ts'
+import { bytes, integer, nameList } from './parse.ts'
+import { type PictureOptions, writePicture } from './picture.ts'
+import { Progress } from './progress.ts'
+
+interface Options extends PictureOptions {
+  readonly layers?: readonly string[]
+  readonly layersB?: readonly string[]
+  readonly batch?: number
+  readonly epochs: number
+  readonly estimator: Estimator
+  readonly shuffle: boolean
+  readonly memory: number
+  readonly seed: number
+  readonly json?: boolean
+}
+
+export function ckaCommand(): Command {
+  return new Command('cka')
+    .description('CKA of two arrays of features, or of all pairs of layers of two files')
+    .argument('<A>', '.npy [n, ...], or .safetensors with a layer [n, ...] or several')
+    .argument('<B>', 'the same n examples through another network, or A again')
+    .option('--layers <LIST>', 'layers of the files, with commas between; else all', nameList)
+    .option('--layers-b <LIST>', "B's layers, where they are not named like A's", nameList)
+    .option('--batch <N>', 'examples of a minibatch; all of up to 1500, else 1500', integer(4))
+    .option('--epochs <N>', 'passes over the examples, each in another order', integer(1), 1)
+    .addOption(
+      new Option('--estimator <NAME>', 'of HSIC')
+        .choices(['unbiased', 'biased'])
+        .default('unbiased'),
+    )
+    .option('--no-shuffle', 'take minibatches in the order of the file')
+    .option('--memory <BYTES>', 'for features and Gram matrices, as in 512MiB', bytes, 2 ** 30)
+    .option('--seed <N>', 'seed of the order of the examples', integer(0), 0)
+    .option('--svg <OUT>', 'draw the matrix')
+    .option('--png <OUT>', 'draw the matrix')
+    .option('--json', 'print one JSON object')
+    .action(run)
+}
+
+async function run(pathA: string, pathB: string, options: Options): Promise<void> {
+  const a = await FeatureFile.open(pathA, options.layers)
+  const progress = new Progress()
+  try {
+    const b = await FeatureFile.open(pathB, options.layersB ?? layersFor(pathB, options.layers))
+    try {
+      const gpu = await openGpu()
+      try {
+        const { batch, epochs, estimator, shuffle, memory, seed } = options
+        const task = progress.task('Gram products', 1, 'GFLOP')
+        const result = await streamCka(gpu, a.layers, b.layers, {
+          ...(batch === undefined ? {} : { batch }),
+          ...(shuffle ? {} : { shuffle }),
+          epochs,
+          estimator,
+          memory,
+          seed,
+          onProgress: (done, total) => {
+            const all = Math.ceil(total / 1e9)
+            task.update(done === total ? all : Math.min(all - 1, done / 1e9) | 0, undefined, all)
+          },
+        })
+        task.end()
+        progress.stop()
+        process.stderr.write(`${describeTiming(result.timing)}\n`)
+        await writePicture(options, () =>
+          ckaHeatMap(
+            { ...pictured(result), a: basename(pathA), b: basename(pathB) },
+            { a: basename(pathA), b: basename(pathB) },
+            false,
+          ),
+        )
+        process.stdout.write(
+          options.json ? `${JSON.stringify(report(result))}\n` : describe(result),
+        )
+      } finally {
+        gpu.close()
+      }
+    } finally {
+      b.close()
+    }
+  } finally {
+    progress.stop()
+    a.close()
+  }
+}
+
+/** A .npy file's one array has a name of its own. */
+function layersFor(path: string, layers?: readonly string[]): readonly string[] | undefined {
+  return path.endsWith('.npy') ? undefined : layers
+}
+
+function pictured({ layersA, layersB, matrix, undefined: reasons, ...rest }: CkaResult) {
+  return {
+    layersA: [...layersA],
+    layersB: [...layersB],
+    matrix: matrix.map((row) => [...row]),
+    undefined: { ...reasons },
+    estimator: rest.estimator,
+    n: rest.n,
+    batches: rest.batches,
+  }
+}
+
+/** The JSON object: single values where each file has one layer. */
+function report(result: CkaResult & { timing: CkaTiming }) {
+  const { matrix, layersA, layersB, hsicXY, hsicXX, hsicYY, undefined: reasons } = result
+  const { estimator, n, batches, timing } = result
+  const isPair = layersA.length === 1 && layersB.length === 1
+  const values = isPair
+    ? { cka: matrix[0]![0]!, hsicXY: hsicXY[0]![0]!, hsicXX: hsicXX[0]!, hsicYY: hsicYY[0]! }
+    : { matrix, layersA, layersB, hsicXY, hsicXX, hsicYY }
+  const why = isPair ? { cka: Object.values(reasons)[0] } : reasons
+  return {
+    ...values,
+    ...(Object.keys(reasons).length > 0 ? { undefined: why } : {}),
+    estimator,
+    n,
+    batches,
+    timing,
+  }
+}
+
+function describe({ matrix, layersA, layersB, undefined: reasons, n, batches }: CkaResult): string {
+  const show = (value: number | null) => (value === null ? 'undefined' : value.toFixed(4))
+  const over = `${n} examples in ${batches} ${batches === 1 ? 'minibatch' : 'minibatches'}\n`
+  const why = Object.entries(reasons).map(([pair, reason]) => `${pair}: ${reason}\n`)
+  if (matrix.length === 1 && layersB.length === 1)
+    return `CKA ${show(matrix[0]![0]!)}, ${over}${why.join('')}`
+  const width = Math.max(9, ...layersB.map(({ length }) => length)) + 2
+  const head = Math.max(...layersA.map(({ length }) => length))
+  const row = (name: string, cells: readonly string[]) =>
+    `${name.padEnd(head)}${cells.map((cell) => cell.padStart(width)).join('')}\n`
+  return [
+    row('', layersB),
+    ...matrix.map((values, i) => row(layersA[i]!, values.map(show))),
+    over,
+    ...why,
+  ].join('')
+}
+
+function describeTiming({ seconds, gramSeconds, gramOperations, peakBytes }: CkaTiming): string {
+  const share = ((100 * gramSeconds) / seconds).toFixed(0)
+  const rate = (gramOperations / gramSeconds / 1e9).toFixed(1)
+  return `${seconds.toFixed(1)} s, ${share} % of it in Gram products at ${rate} GFLOP/s; ${Math.ceil(peakBytes / 2 ** 20)} MiB on the device`
+}
