@@ -7,7 +7,7 @@ const SAMPLE_MILLISECONDS = 10
 const MAX_REPEATS = 1000
 
 /** The middle one of some numbers, or the mean of the two middle ones. */
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length / 2
   return sorted.length % 2 === 1

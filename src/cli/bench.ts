@@ -1,7 +1,9 @@
 import process from 'node:process'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, type BenchRow, benchOps, runBench } from '../bench/benchOps.ts'
 import { openGpu } from '../gpu/gpu.ts'
+import { type Architecture, architectures } from '../nn/resnet.ts'
+import { runModel } from './benchModel.ts'
 import { Progress } from './progress.ts'
 
 const names = [...benchOps.keys()]
@@ -31,6 +33,10 @@ function factor(text: string): number {
 }
 
 interface Options {
+  readonly model?: Architecture
+  readonly classes: number
+  readonly cold: boolean
+  readonly firstStep?: boolean
   readonly ops: readonly string[]
   readonly batch: number
   readonly size: number
@@ -48,12 +54,24 @@ export function benchCommand(): Command {
     .option('--size <S>', 'height and width of an image', integer(32), 224)
     .option('--width <X>', "factor of ResNet-50's channel counts", factor, 1)
     .option('--runs <N>', 'samples of which the median is taken', integer(1), 5)
+    .addOption(
+      new Option(
+        '--model <NAME>',
+        'measure training steps of a network instead of kernels',
+      ).choices(Object.keys(architectures)),
+    )
+    .option('--classes <K>', 'classes of the network', integer(1), 1000)
+    .option('--no-cold', 'leave out the first steps of new processes')
+    .option('--first-step', 'take one step of the network only, and tell when it ended')
     .option('--unsafe-fast', "turn the driver's index clamping off")
     .option('--json', 'print one JSON object')
     .action(run)
 }
 
-async function run(options: Options): Promise<void> {
+async function run(options: Options, command: Command): Promise<void> {
+  const { model } = options
+  if (model) return runModel({ ...options, arch: model })
+  if (options.firstStep) command.error('error: --first-step needs --model')
   const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
   const progress = new Progress()
   try {

@@ -1,5 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ResNet } from '../../src/nn/resnet.ts'
 import { runCli } from './runCli.ts'
 
 interface Row {
@@ -53,6 +54,48 @@ test('bench --json: ceilings, and rows of every family in its own unit', async (
   }
   const softmax = rows.find(({ shape }) => shape === 'softmax 256x1000')!
   assert.ok(softmax.arithmeticMs! > 0)
+})
+
+interface ModelReport {
+  step: Record<'ms' | 'hostMs' | 'dispatches' | 'submissions', number> &
+    Record<'bindGroupsCreated' | 'buffersCreated' | 'pipelinesCreated', number>
+  kernels?: { kernel: string; ms: number; dispatches: number; share: number }[]
+  memory: Record<
+    | 'peakBytes'
+    | 'liveBytes'
+    | 'weightBytes'
+    | 'gradientBytes'
+    | 'momentumBytes'
+    | 'savedBytes'
+    | 'ratio',
+    number
+  >
+  coldStart: { coldSeconds: number; warmSeconds: number }
+}
+
+test('bench --model --json: a step, its kernels, its memory and first steps', async () => {
+  const args = ['--model', 'resnet18', '--classes', '10', ...TINY]
+  const end = await runCli(['bench', '--json', ...args])
+  assert.is(end.code, 0, end.stderr)
+  const { step, kernels, memory, coldStart } = JSON.parse(end.stdout) as ModelReport
+  assert.ok(step.ms > 0 && step.hostMs > 0 && step.submissions >= 1)
+  assert.is(step.bindGroupsCreated + step.buffersCreated + step.pipelinesCreated, 0)
+  if (kernels) {
+    const sum = (name: 'dispatches' | 'share') => kernels.reduce((total, k) => total + k[name], 0)
+    assert.is(sum('dispatches'), step.dispatches)
+    assert.ok(Math.abs(sum('share') - 1) < 1e-9, 'shares add up to 1, up to rounding')
+  }
+  const { weightBytes, gradientBytes, momentumBytes, savedBytes, liveBytes } = memory
+  const { parameters } = new ResNet({ arch: 'resnet18', classes: 10, width: 0.0625 })
+  // Each parameter starts at a multiple of 256 bytes.
+  const padding = weightBytes - 4 * parameters.count
+  assert.ok(padding >= 0 && padding < 256 * parameters.parameters.length, `${padding}`)
+  assert.is(momentumBytes, weightBytes)
+  assert.is(gradientBytes, weightBytes)
+  assert.ok(savedBytes > 2 * 32 * 32 * 3 * 4, 'more than the images')
+  assert.is(liveBytes, weightBytes + gradientBytes + momentumBytes + savedBytes)
+  assert.ok(memory.peakBytes >= liveBytes && memory.ratio >= 1)
+  assert.ok(coldStart.coldSeconds > 0 && coldStart.warmSeconds > 0)
 })
 
 test('bench refuses an unknown operation as wrong usage, naming it', async () => {
