@@ -1,6 +1,6 @@
 """The PyTorch twin of the main job: same data, network, objectives, optimiser and schedule.
 
-    python3 reference/twin.py --data DIR --objective softmax --seed 1 [--epochs 4 --batch 64 ...]
+    python3 reference/twin.py --data DIR --objective softmax --seed 1 [--steps 300 --batch 64 ...]
 
 Prints one JSON object a run: top-1 on the test split, R2 and non-zero share of the 17 layers.
 Random draws (initial weights, order of images) are PyTorch's own, so a run agrees with the
@@ -41,25 +41,25 @@ def load_data(folder, train_images, test_images, subset_seed=1):
     return tensors
 
 
-def train(data, objective, seed, width, epochs, batch, lr, wd, warmup, log=None):
+def train(data, objective, seed, width, steps, batch, lr, wd, warmup, log=None):
     """A trained network; the last incomplete batch of an epoch is dropped."""
     x, y = data[0], data[1]
     torch.manual_seed(seed)
     model = init_torchvision(ResNet50(width, CLASSES)).to(memory_format=torch.channels_last)
+    chosen = OBJECTIVES[objective]
+    chosen.prepare(model.fc)
     optimiser = sgd(model, lr, weight_decay=wd)
-    loss_of = OBJECTIVES[objective]
     epoch_steps = len(y) // batch
-    steps = round(epochs * epoch_steps)
-    warmup_steps = max(1, round(warmup * epoch_steps))
     model.train()
     for step in range(steps):
         if step % epoch_steps == 0:
             order = torch.randperm(len(y))
         for group in optimiser.param_groups:
-            group['lr'] = learning_rate(step, steps, warmup_steps, lr)
+            group['lr'] = learning_rate(step, steps, warmup, lr)
         start = step % epoch_steps * batch
         index = order[start : start + batch]
-        loss = loss_of(model(x[index].contiguous(memory_format=torch.channels_last)), y[index])
+        features = model.features(x[index].contiguous(memory_format=torch.channels_last))[-1]
+        loss = chosen.training_loss(features, model.fc, y[index])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -69,13 +69,14 @@ def train(data, objective, seed, width, epochs, batch, lr, wd, warmup, log=None)
 
 
 @torch.no_grad()
-def evaluate(model, x, y, batch=500):
+def evaluate(model, objective, x, y, batch=500):
     """Top-1 (share), and by layer R2 and share of non-zero activations."""
     model.eval()
+    logits_of = OBJECTIVES[objective].logits
     parts, correct = [[] for _ in LAYER_NAMES], 0
     for start in range(0, len(y), batch):
         layers = model.features(x[start : start + batch].contiguous(memory_format=torch.channels_last))
-        correct += int((model.fc(layers[-1]).argmax(1) == y[start : start + batch]).sum())
+        correct += int((logits_of(layers[-1], model.fc).argmax(1) == y[start : start + batch]).sum())
         for part, layer in zip(parts, layers):
             part.append(layer)
     features = [torch.cat(part) for part in parts]
@@ -92,11 +93,11 @@ def main():
     parser.add_argument('--objective', choices=list(OBJECTIVES), default='softmax')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--width', type=float, default=0.25)
-    parser.add_argument('--epochs', type=float, default=4)
+    parser.add_argument('--steps', type=int, default=500)
     parser.add_argument('--batch', type=int, default=64)
     parser.add_argument('--lr', type=float, default=0.05)
     parser.add_argument('--wd', type=float, default=8e-5)
-    parser.add_argument('--warmup', type=float, default=1, help='epochs of linear warm-up')
+    parser.add_argument('--warmup', type=int, default=125, help='steps of linear warm-up')
     parser.add_argument('--train-images', type=int, default=8000)
     parser.add_argument('--test-images', type=int, default=2000)
     parser.add_argument('--threads', type=int, default=2)
@@ -105,9 +106,9 @@ def main():
     torch.set_num_threads(a.threads)
     data = load_data(a.data, a.train_images, a.test_images)
     begin = time.time()
-    model = train(data, a.objective, a.seed, a.width, a.epochs, a.batch, a.lr, a.wd, a.warmup, log=a.log)
+    model = train(data, a.objective, a.seed, a.width, a.steps, a.batch, a.lr, a.wd, a.warmup, log=a.log)
     seconds = round(time.time() - begin, 1)
-    print(json.dumps({'run': vars(a), 'trainSeconds': seconds, **evaluate(model, *data[2:])}))
+    print(json.dumps({'run': vars(a), 'trainSeconds': seconds, **evaluate(model, a.objective, *data[2:])}))
 
 
 if __name__ == '__main__':
