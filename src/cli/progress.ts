@@ -19,7 +19,8 @@ export class Progress {
     this.#bars = new MultiBar(
       {
         stream: process.stderr,
-        format: '{task} {bar} {percentage}% | {value}/{total} {unit} | {note}| {left}',
+        format: '{task} {bar} {percentage}% | {count}{note}{left}',
+        barsize: 16,
         hideCursor: true,
         gracefulExit: false,
         noTTYOutput: false,
@@ -28,11 +29,9 @@ export class Progress {
     )
   }
 
-  /** Starts a task of `total` units. */
+  /** Starts a task of `total` units; without a unit's name only the share done is shown. */
   task(name: string, total: number, unit: string): TaskProgress {
-    return this.#bars
-      ? barTask(this.#bars, name.padEnd(24), total, unit)
-      : lineTask(name, total, unit)
+    return this.#bars ? barTask(this.#bars, name, total, unit) : lineTask(name, total, unit)
   }
 
   /** A line of text above the bars. */
@@ -56,18 +55,33 @@ function timeLeft(start: number, first: number, done: number, total: number): st
     : `${Math.ceil(seconds)} s left`
 }
 
+function countOf(done: number, total: number, unit: string): string {
+  return unit === '' ? `${Math.floor((100 * done) / total)} %` : `${done}/${total} ${unit}`
+}
+
 function barTask(bars: MultiBar, task: string, total: number, unit: string): TaskProgress {
-  const bar: SingleBar = bars.create(total, 0, { task, unit, note: '', left: '' })
+  const shown = { task: task.padEnd(28), count: '', note: '', left: '' }
+  const bar: SingleBar = bars.create(total, 0, shown)
   const start = Date.now()
   let first: number | undefined
+  let summary = task
   return {
     update(done, note, known = total) {
       first ??= done
       bar.setTotal(known)
-      bar.update(done, { note: note ? `${note} ` : '', left: timeLeft(start, first, done, known) })
+      const count = countOf(done, known, unit)
+      const left = timeLeft(start, first, done, known)
+      summary = [`${task}: ${count}`, note].filter(Boolean).join(', ')
+      bar.update(done, {
+        count: unit === '' ? '' : `${count}${note ? ' | ' : ''}`,
+        note: note ?? '',
+        left: left && ` | ${left}`,
+      })
     },
     end() {
-      bar.stop()
+      // A line in its place: many bars would not fit the screen.
+      bars.log(`${summary}\n`)
+      bars.remove(bar)
     },
   }
 }
@@ -81,7 +95,11 @@ function lineTask(task: string, total: number, unit: string): TaskProgress {
       first ??= done
       if (Date.now() - printedAt < LINE_MILLISECONDS && done < known) return
       printedAt = Date.now()
-      const parts = [`${task}: ${done}/${known} ${unit}`, note, timeLeft(start, first, done, known)]
+      const parts = [
+        `${task}: ${countOf(done, known, unit)}`,
+        note,
+        timeLeft(start, first, done, known),
+      ]
       process.stderr.write(`${parts.filter(Boolean).join(', ')}\n`)
     },
     end() {},

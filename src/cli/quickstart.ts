@@ -4,7 +4,12 @@ import { Command, InvalidArgumentError } from 'commander'
 import { openDataset } from '../data/registry.ts'
 import { openGpu } from '../gpu/gpu.ts'
 import { objectives } from '../losses/registry.ts'
-import { quickstart, quickstartObjectives, quickstartRecipe } from '../study/quickstart.ts'
+import {
+  quickstart,
+  quickstartObjectives,
+  quickstartRecipe,
+  type StudyNetwork,
+} from '../study/quickstart.ts'
 import { renderReport } from '../study/report/renderReport.ts'
 import { formatTable } from '../study/report/textTable.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
@@ -80,6 +85,7 @@ async function run(options: Options): Promise<void> {
     `${gpu.profile.driver}; ${dataset.train.count} training and ${dataset.test.count} test images of ${dataset.name}`,
   )
   const tasks = new Tasks(progress)
+  const overall = new Overall(progress, options.objectives.length)
   try {
     const result = await quickstart(gpu, {
       ...options,
@@ -91,15 +97,25 @@ async function run(options: Options): Promise<void> {
         webgpu: webgpuVersion(),
       },
       signal: interrupt.signal,
-      onTrain: (label, { step, steps, loss, imagesPerSecond }) =>
+      onTrain: (network, { step, steps, loss, imagesPerSecond }) => {
         tasks.update(
-          `Training ${label}`,
+          `Training ${network.label}`,
           step,
           steps,
           'steps',
           `${imagesPerSecond.toFixed(0)} images/s, loss ${loss.toPrecision(3)}`,
-        ),
-      onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
+        )
+        overall.update(network, step / steps)
+      },
+      onTest: (network, done, total) => {
+        tasks.update(
+          network ? `Testing ${network.label}` : 'Comparing layers',
+          done,
+          total,
+          'images',
+        )
+        if (!network) overall.compare(done / total)
+      },
     })
     const files = await renderReport(result, out)
     progress.stop()
@@ -136,6 +152,33 @@ class Tasks {
       task.end()
       this.#tasks.delete(name)
     }
+  }
+}
+
+/** What comparing the layers of one network costs, in trainings of one. */
+const COMPARISON = 0.1
+
+/** The whole job's bar, in networks trained, with the comparison at its end. */
+class Overall {
+  #task: TaskProgress | undefined
+  readonly #total: number
+
+  constructor(
+    private readonly progress: Progress,
+    private readonly networks: number,
+  ) {
+    this.#total = networks * (1 + COMPARISON)
+  }
+
+  /** A share of a network's training is done; what earlier runs left is not heard of. */
+  update({ number, of }: StudyNetwork, share: number): void {
+    this.#task ??= this.progress.task('All networks', this.#total, '')
+    this.#task.update(number - 1 + share, `network ${number} of ${of}`)
+  }
+
+  /** A share of the comparison is done. */
+  compare(share: number): void {
+    this.#task?.update(this.networks * (1 + COMPARISON * share), 'comparing layers')
   }
 }
 

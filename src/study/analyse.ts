@@ -1,5 +1,5 @@
 import { LayerStatistics } from '../analysis/layerStatistics.ts'
-import { MinibatchCka } from '../analysis/minibatchCka.ts'
+import { type CkaResult, MinibatchCka } from '../analysis/minibatchCka.ts'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
 import type { Dataset, ImageSplit } from '../data/dataset.ts'
@@ -43,7 +43,13 @@ export async function analyse(
   const sizes = featureSizes(gpu, models[0]!.model, input)
   const statistics = models.map(() => new LayerStatistics(gpu, sizes, dataset.classes))
   const names = sizes.map(({ layer }) => layer)
-  const comparisons = models.slice(1).map(() => new MinibatchCka(gpu, names, names))
+  const [first, ...others] = models
+  // All others as one stack of layers: the first model's Gram matrices are computed once, not for each.
+  const cka = new MinibatchCka(
+    gpu,
+    names.map((layer) => `${first!.name} ${layer}`),
+    others.flatMap(({ name }) => names.map((layer) => `${name} ${layer}`)),
+  )
   await gpu.flush()
   await forEachBatch(
     gpu,
@@ -53,7 +59,7 @@ export async function analyse(
     (tape, { images, labels }) => {
       const features = models.map(({ model }) => layerOutputs(tape, model, images))
       for (const [i, arrays] of features.entries()) statistics[i]!.add(arrays, labels)
-      for (const [i, cka] of comparisons.entries()) cka.add(features[0]!, features[i + 1]!)
+      cka.add(features[0]!, features.slice(1).flat())
       for (const array of features.flat()) array.release()
     },
     (done) => onImages(done, split.count),
@@ -63,23 +69,39 @@ export async function analyse(
     layers.push(describeLayers(await statistic.result()))
     statistic.release()
   }
-  const cka: CkaComparison[] = []
-  for (const [i, comparison] of comparisons.entries()) {
-    const { matrix, undefined: reasons, n, batches } = await comparison.result()
-    comparison.release()
-    cka.push({
-      a: models[0]!.name,
-      b: models[i + 1]!.name,
-      layersA: names,
-      layersB: names,
-      matrix: matrix.map((row) => [...row]),
-      ...(Object.keys(reasons).length > 0 ? { undefined: { ...reasons } } : {}),
-      estimator: 'unbiased',
-      n,
-      batches,
-    })
+  const result = await cka.result()
+  cka.release()
+  const comparisons = others.map(({ name }, i) =>
+    comparisonOf(result, first!.name, name, names, i * names.length),
+  )
+  return { layers, cka: comparisons, input, examples: split.count }
+}
+
+/** The columns of one model, from `offset`, out of the CKA of the first model with all others. */
+function comparisonOf(
+  { matrix, undefined: reasons, n, batches }: CkaResult,
+  a: string,
+  b: string,
+  layers: readonly string[],
+  offset: number,
+): CkaComparison {
+  const undefinedPairs: Record<string, string> = {}
+  for (const layerA of layers)
+    for (const layerB of layers) {
+      const reason = reasons[`${a} ${layerA}/${b} ${layerB}`]
+      if (reason !== undefined) undefinedPairs[`${layerA}/${layerB}`] = reason
+    }
+  return {
+    a,
+    b,
+    layersA: [...layers],
+    layersB: [...layers],
+    matrix: matrix.map((row) => row.slice(offset, offset + layers.length)),
+    ...(Object.keys(undefinedPairs).length > 0 ? { undefined: undefinedPairs } : {}),
+    estimator: 'unbiased',
+    n,
+    batches,
   }
-  return { layers, cka, input, examples: split.count }
 }
 
 function firstExamples(split: ImageSplit, most: number): ImageSplit {

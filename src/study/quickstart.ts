@@ -39,9 +39,16 @@ export interface QuickstartOptions {
   readonly command: string
   readonly versions: StudyResult['versions']
   readonly signal?: AbortSignal
-  readonly onTrain?: (label: string, progress: TrainProgress) => void
-  /** Told of images done in the phases after training. */
-  readonly onPhase?: (phase: string, done: number, total: number) => void
+  readonly onTrain?: (network: StudyNetwork, progress: TrainProgress) => void
+  /** Told of test images done: by one network, or by all of them as their layers are compared. */
+  readonly onTest?: (network: StudyNetwork | undefined, done: number, total: number) => void
+}
+
+/** A network of the study, counted from 1. */
+export interface StudyNetwork {
+  readonly label: string
+  readonly number: number
+  readonly of: number
 }
 
 /**
@@ -49,19 +56,20 @@ export interface QuickstartOptions {
  * Writes a run folder an objective and `result.json` under `out`.
  */
 export async function quickstart(gpu: Gpu, options: QuickstartOptions): Promise<StudyResult> {
-  const { dataset, out, onPhase = () => {} } = options
+  const { dataset, out } = options
   const start = performance.now()
   const runs: { objective: Objective; config: TrainConfig; outcome: TrainOutcome; top1: number }[] =
     []
   const objectives = checkedObjectives(options.objectives, dataset.classes)
-  for (const objective of objectives) {
+  for (const [i, objective] of objectives.entries()) {
+    const network = { label: objective.label, number: i + 1, of: objectives.length }
     const config = configOf(objective, options)
     const outcome = await train(gpu, dataset, objective, config, path.join(out, objective.name), {
       ...(options.signal ? { signal: options.signal } : {}),
-      onProgress: (progress) => options.onTrain?.(objective.label, progress),
+      onProgress: (progress) => options.onTrain?.(network, progress),
     })
     const accuracy = await top1(gpu, outcome.model, dataset, dataset.test, (done) =>
-      onPhase(`Testing ${objective.label}`, done, dataset.test.count),
+      options.onTest?.(network, done, dataset.test.count),
     )
     runs.push({ objective, config, outcome, top1: accuracy })
   }
@@ -71,7 +79,7 @@ export async function quickstart(gpu: Gpu, options: QuickstartOptions): Promise<
     model: outcome.model,
   }))
   const analysis = await analyse(gpu, dataset, models, (done, total) =>
-    onPhase('Comparing layers', done, total),
+    options.onTest?.(undefined, done, total),
   )
   const analysed = performance.now()
   const [first] = runs

@@ -4,6 +4,7 @@ import { csvTable } from '../../src/study/report/csv.ts'
 import { findings } from '../../src/study/report/findings.ts'
 import { formatSeconds } from '../../src/study/report/format.ts'
 import { paperRow } from '../../src/study/report/paperTable3.ts'
+import { spearman } from '../../src/study/report/spearman.ts'
 import { formatTable, markdownTables } from '../../src/study/report/textTable.ts'
 import { layerNames, sampleStudyResult, sampleWithUndefined } from './sampleStudyResult.ts'
 
@@ -16,7 +17,11 @@ test('the terminal table is aligned and fits 80 columns', () => {
     lines[4]!,
     /^Squared error +86\.1 % +0\.688 +23\.0 % +714 +1 min 52 s +77\.2 % +0\.845$/,
   )
-  assert.match(lines.at(-1)!, /^\* paper \(ImageNet, full width\): Kornblith et al\. 2021/)
+  assert.match(lines.at(-2)!, /^\* paper \(ImageNet, full width\): Kornblith et al\. 2021/)
+  assert.is(
+    lines.at(-1),
+    "R² here and in the paper: Spearman's rank correlation 0.88, exact p = 0.0031.",
+  )
   for (const row of lines) assert.is(row, row.trimEnd())
 })
 
@@ -46,8 +51,8 @@ test('the CSV holds every number at full precision', () => {
   result.objectives[1]!.undefined = { 'layer4.2.r2': 'zero, "dead"' }
   const lines = csvTable(result).trimEnd().split('\n')
   const [softmax] = result.objectives
-  // 4 + 2 of the paper, 3 a layer, 2 an epoch; and the matrix.
-  assert.is(lines.length, 1 + 2 * (6 + 3 * 17 + 2 * 10) + 17 * 17)
+  // 4 + 2 of the paper, 3 a layer, 2 an epoch; the rank correlation and its p; and the matrix.
+  assert.is(lines.length, 1 + 2 * (6 + 3 * 17 + 2 * 10) + 2 + 17 * 17)
   for (const { name, r2, nonZero, features } of softmax!.layers) {
     assert.ok(lines.includes(`r2,softmax,${name},,,,${r2},`))
     assert.ok(lines.includes(`non_zero,softmax,${name},,,,${nonZero},`))
@@ -105,6 +110,41 @@ test('findings name the reference of several comparisons', () => {
     ),
     sentences.join('\n'),
   )
+})
+
+test('the order of R² is compared with the paper’s by rank', () => {
+  const result = sampleStudyResult({ objectives: 9 })
+  const has = (text: string) =>
+    assert.ok(
+      findings(result).some((one) => one.includes(text)),
+      text,
+    )
+  has('Spearman’s rank correlation is 0.88 (9 objectives, exact two-sided p = 0.0031)')
+  assert.ok(csvTable(result).includes('\nspearman_r2_paper,,,,,,0.88'))
+  for (const { layers } of result.objectives) layers.at(-1)!.r2 = 0.5
+  has('0 of the 36 pairs of objectives stand in the same order')
+  assert.not.match(formatTable(result), /Spearman|NaN/)
+  assert.not.ok(findings(result).some((one) => /Spearman|NaN/.test(one)))
+})
+
+test('Spearman: textbook values, exact p over all orders, ties share their rank', () => {
+  const against = (y: number[]) => spearman([1, 2, 3, 4, 5], y)
+  // Critical values of Zar (1972), n = 5: 1 at 2/120 both sides, 0.9 at 10/120.
+  const ends = {
+    '1,2,3,4,5': [1, 2 / 120],
+    '5,4,3,2,1': [-1, 2 / 120],
+    '1,2,3,5,4': [0.9, 10 / 120],
+  }
+  for (const [order, [rho, p]] of Object.entries(ends)) {
+    const found = against(order.split(',').map(Number))
+    // Both are quotients of small whole numbers: only the last digit may differ.
+    assert.ok(Math.abs(found.rho - rho!) < 1e-12 && Math.abs(found.p - p!) < 1e-12, order)
+  }
+  const tied = spearman([1, 1, 2], [10, 20, 30])
+  assert.ok(Math.abs(tied.rho - Math.sqrt(3) / 2) < 1e-12)
+  assert.ok(Math.abs(tied.p - 4 / 6) < 1e-12)
+  assert.ok(Number.isNaN(spearman([1, 1], [1, 2]).rho))
+  assert.throws(() => spearman([1, 2, 3], [1, 2]), /3 and 2 values/)
 })
 
 test('times read as people write them', () => {

@@ -1,5 +1,6 @@
 import type { StudyResult } from '../studyResult.ts'
 import { isDefined } from './format.ts'
+import { paperOrder } from './paperOrder.ts'
 import { paperRow } from './paperTable3.ts'
 import { ckaReason, layerReason } from './undefinedValues.ts'
 
@@ -50,6 +51,11 @@ export function csvTable(result: StudyResult): string {
       add('epoch_loss', loss, { epoch: String(epoch) })
       if (top1 !== undefined) add('epoch_top1', top1, { epoch: String(epoch) })
     }
+  }
+  const order = paperOrder(result)
+  if (order) {
+    rows.push({ quantity: 'spearman_r2_paper', value: order.rho, undefined: 'R² is all the same' })
+    rows.push({ quantity: 'spearman_r2_paper_p', value: order.p, undefined: 'R² is all the same' })
   }
   for (const comparison of result.cka) {
     comparison.matrix.forEach((row, i) => {

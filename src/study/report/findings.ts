@@ -1,7 +1,7 @@
 import type { CkaComparison, StudyResult } from '../studyResult.ts'
 import { correspondingLayers, referenceObjective } from './comparisons.ts'
-import { formatFixed, formatList, formatPercent, isDefined } from './format.ts'
-import { paperRow } from './paperTable3.ts'
+import { formatFixed, formatList, formatP, formatPercent, isDefined } from './format.ts'
+import { paperOrder } from './paperOrder.ts'
 import { penultimate } from './tables.ts'
 
 /** CKA below this counts as a difference worth naming. */
@@ -37,7 +37,7 @@ export function findings(result: StudyResult): string[] {
       (value) => `${formatFixed(value * 100, 1)} percentage points`,
     ),
     ...ckaFindings(result),
-    paperOrder(result),
+    orderFinding(result),
   ].filter((sentence) => sentence !== undefined)
 }
 
@@ -132,20 +132,17 @@ function ckaFindings({ cka, objectives }: StudyResult): string[] {
   ]
 }
 
-/** How many pairs of objectives stand in the paper's order of R². */
-function paperOrder({ objectives }: StudyResult): string | undefined {
-  const rows = objectives.flatMap((objective) => {
-    const ours = penultimate(objective).r2
-    const paper = paperRow(objective.name)
-    return isDefined(ours) && paper ? [{ ours, paper: paper.r2 }] : []
-  })
-  const pairs = rows.flatMap((a, i) => rows.slice(i + 1).map((b) => [a, b] as const))
-  if (pairs.length === 0) return undefined
-  const agreeing = pairs.filter(([a, b]) => (a.ours - b.ours) * (a.paper - b.paper) > 0).length
-  if (pairs.length === 1) {
+/** How far the order of R² is the paper's. */
+function orderFinding(result: StudyResult): string | undefined {
+  const order = paperOrder(result)
+  if (!order) return undefined
+  const { pairs, agreeing, rho, p, objectives } = order
+  if (pairs === 1) {
     return agreeing === 1
       ? 'The two objectives stand in the same order of R² as in the paper’s Table 3.'
       : 'The two objectives do not stand in the order of R² that the paper’s Table 3 shows.'
   }
-  return `${agreeing} of the ${pairs.length} pairs of objectives stand in the same order of R² as in the paper’s Table 3.`
+  const counted = `${agreeing} of the ${pairs} pairs of objectives stand in the same order of R² as in the paper’s Table 3`
+  if (!isDefined(rho)) return `${counted}.`
+  return `${counted}: Spearman’s rank correlation is ${formatFixed(rho, 2)} (${objectives} objectives, exact two-sided ${formatP(p)}).`
 }

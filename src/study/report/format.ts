@@ -19,6 +19,11 @@ export function formatPercent(share: number | null | undefined): string {
   return isDefined(share) ? `${formatFixed(share * 100, 1)} %` : undefinedText
 }
 
+/** A p-value as `p = 0.03`, `p = 0.0012` or `p < 0.0001`. */
+export function formatP(p: number): string {
+  return p < 1e-4 ? 'p < 0.0001' : `p = ${formatFixed(p, p < 0.01 ? 4 : 2)}`
+}
+
 /** 10000 as 10,000. */
 export function formatCount(value: number): string {
   return isDefined(value) ? grouped.format(value) : undefinedText

@@ -1,4 +1,6 @@
 import type { StudyResult } from '../studyResult.ts'
+import { formatFixed, formatP, isDefined } from './format.ts'
+import { paperOrder } from './paperOrder.ts'
 import { paperLabel, paperRow } from './paperTable3.ts'
 import { layerTables, summaryTable, type Table } from './tables.ts'
 import { undefinedNotes } from './undefinedValues.ts'
@@ -30,6 +32,12 @@ function notes(result: StudyResult): string[] {
   const list = undefinedNotes(result)
   if (result.objectives.some(({ name }) => paperRow(name))) {
     list.push(paperNote)
+  }
+  const order = paperOrder(result)
+  if (order && order.objectives > 2 && isDefined(order.rho)) {
+    list.push(
+      `R² here and in the paper: Spearman's rank correlation ${formatFixed(order.rho, 2)}, exact ${formatP(order.p)}.`,
+    )
   }
   return list
 }
