@@ -12,10 +12,14 @@ export const streams = {
   split: 3,
   /** Dropout masks; step = training step. */
   dropout: 4,
-  /** Augmentation parameters; step = epoch, index = example. */
+  /** Augmentation parameters; step = epoch, words 64 i on = example i. */
   augment: 5,
   /** Order of minibatches and resampling in analyses; step = pass. */
   analysis: 6,
   /** Made-up inputs of self-tests, benchmarks and fixtures; step = which input. */
   synthetic: 7,
+  /** Weight of Mixup; step = training step. */
+  mixupWeight: 8,
+  /** Partners of Mixup; step = training step. */
+  mixupPartner: 9,
 } as const
