@@ -1,4 +1,5 @@
-import type { ImagePlan, Size } from './imagePlan.ts'
+import type { Size } from './box.ts'
+import type { ImagePlan } from './imagePlan.ts'
 import { roundHalfEven } from './randomCrop.ts'
 
 export interface EvaluationCrop {

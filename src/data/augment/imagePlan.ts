@@ -1,16 +1,5 @@
+import type { Box, Size } from './box.ts'
 import type { PolicyStep } from './policy.ts'
-
-/** Height and width in pixels. */
-export interface Size {
-  readonly height: number
-  readonly width: number
-}
-
-/** A rectangle of pixels inside an image. */
-export interface Box extends Size {
-  readonly top: number
-  readonly left: number
-}
 
 /**
  * How one image becomes the network's input: a box of it is resized, a window of the result taken,

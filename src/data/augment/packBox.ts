@@ -1,5 +1,5 @@
 import type { LoadedImage } from '../imageSource.ts'
-import type { Box } from './imagePlan.ts'
+import type { Box } from './box.ts'
 
 /**
  * Copies a box of an image as words, a pixel each: red in the lowest byte, then green and blue. A

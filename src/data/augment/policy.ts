@@ -1,5 +1,5 @@
 import type { RandomStream } from '../../random/randomStream.ts'
-import type { Size } from './imagePlan.ts'
+import type { Size } from './box.ts'
 
 /** One change of an image's colours or geometry, with its strength settled. */
 export type PolicyStep =

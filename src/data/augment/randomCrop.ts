@@ -1,5 +1,5 @@
 import type { RandomStream } from '../../random/randomStream.ts'
-import type { Box, Size } from './imagePlan.ts'
+import type { Box, Size } from './box.ts'
 
 /** What a random resized crop draws from. */
 export interface CropRange {

@@ -1,7 +1,8 @@
 import { RandomStream } from '../../random/randomStream.ts'
 import { streams } from '../../random/streams.ts'
+import type { Size } from './box.ts'
 import { centredPlan } from './evaluationPlan.ts'
-import type { ImagePlan, Size } from './imagePlan.ts'
+import type { ImagePlan } from './imagePlan.ts'
 import { drawPolicy, POLICY_WORDS } from './policy.ts'
 import { CROP_WORDS, type CropRange, checkCropRange, randomResizedCrop } from './randomCrop.ts'
 
