@@ -82,7 +82,7 @@ export class ResNet {
   readonly #head: Head | undefined
 
   /** @throws Error naming the option that is out of range */
-  constructor(options: ResNetOptions) {
+  constructor(private readonly options: ResNetOptions) {
     const { arch = 'resnet50', classes, width = 1, stem = 'imagenet' } = options
     const { pool = 'torchvision', init = 'torchvision', zeroGamma = true } = options
     if (!Number.isInteger(classes) || classes < 1)
@@ -125,6 +125,11 @@ export class ResNet {
     const shape = { inFeatures: inChannels, outFeatures: classes }
     this.#fc = new Linear(set, 'fc', shape, init, options.head?.initialBias)
     this.#head = options.head
+  }
+
+  /** An equal network that has no memory yet. */
+  withoutMemory(): ResNet {
+    return new ResNet(this.options)
   }
 
   /** Weight [features, classes] and bias [classes] of the last layer. */

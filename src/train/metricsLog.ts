@@ -6,19 +6,34 @@ interface MetricsLogOptions {
   readonly stepsPerEpoch: number
   /** Learning rate of a step, counted from 0. */
   readonly rateOf: (step: number) => number
+  /** A line every so many steps. */
+  readonly logEvery: number
 }
 
-/** The lines of metrics.jsonl: one a step, and one an epoch with the mean loss of its steps. */
+/** Where a log goes on: the step and the losses since the last full epoch. */
+interface LogPosition {
+  readonly step: number
+  readonly epochLosses: readonly number[]
+}
+
+/** The lines of metrics.jsonl: one a logged step, and one an epoch with the mean loss of its steps. */
 export class MetricsLog {
   #steps: number
+  #epochLosses: number[]
 
-  /** @param lines of the steps done before @param steps their number */
+  /** @param lines of the steps done before */
   constructor(
     readonly lines: MetricsLine[],
-    steps: number,
+    { step, epochLosses }: LogPosition,
     private readonly options: MetricsLogOptions,
   ) {
-    this.#steps = steps
+    this.#steps = step
+    this.#epochLosses = [...epochLosses]
+  }
+
+  /** Losses of the steps since the last full epoch. */
+  get epochLosses(): readonly number[] {
+    return this.#epochLosses
   }
 
   /**
@@ -28,7 +43,7 @@ export class MetricsLog {
    * @throws Error naming objective and step of the first loss that is not finite
    */
   add(losses: Float32Array): number {
-    const { objective, rateOf, stepsPerEpoch } = this.options
+    const { objective, rateOf, stepsPerEpoch, logEvery } = this.options
     let sum = 0
     for (const loss of losses) {
       const lr = rateOf(this.#steps++)
@@ -37,17 +52,24 @@ export class MetricsLog {
         throw new Error(
           `${objective}: the loss of step ${step} is ${loss}, at a learning rate of ${lr}; a lower lr may help`,
         )
-      this.lines.push({ step, loss, lr })
+      if (step % logEvery === 0) this.lines.push({ step, loss, lr })
+      this.#epochLosses.push(loss)
       sum += loss
-      if (step % stepsPerEpoch === 0) this.lines.push(this.#epoch(step))
+      if (step % stepsPerEpoch === 0) this.#endEpoch(step)
     }
     return sum / Math.max(1, losses.length)
   }
 
-  #epoch(step: number): MetricsLine {
-    const { stepsPerEpoch } = this.options
-    const losses = this.lines.filter((line) => 'lr' in line && line.step > step - stepsPerEpoch)
-    const loss = losses.reduce((sum, line) => sum + line.loss, 0) / losses.length
-    return { epoch: step / stepsPerEpoch, step, loss }
+  /** Adds the accuracy on held-out images to the epoch that just ended. */
+  addHeldOut(top1: number): void {
+    const last = this.lines.pop()!
+    if (!('epoch' in last)) throw new Error('no epoch ended with the last step')
+    this.lines.push({ ...last, top1 })
+  }
+
+  #endEpoch(step: number): void {
+    const loss = this.#epochLosses.reduce((a, b) => a + b, 0) / this.#epochLosses.length
+    this.#epochLosses = []
+    this.lines.push({ epoch: step / this.options.stepsPerEpoch, step, loss })
   }
 }

@@ -2,16 +2,25 @@ import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises
 import path from 'node:path'
 import { parse, stringify } from 'smol-toml'
 import { fileError, writeFileWhole } from '../data/files.ts'
-import type { TrainConfig } from './config.ts'
+import { type CompleteConfig, completeConfig, type TrainConfig } from './config.ts'
 
 /** A line of metrics.jsonl: a logged step or an epoch. */
 export type MetricsLine =
   | { readonly step: number; readonly loss: number; readonly lr: number }
-  | { readonly epoch: number; readonly step: number; readonly loss: number }
+  | {
+      readonly epoch: number
+      readonly step: number
+      /** Mean over the steps of the epoch. */
+      readonly loss: number
+      /** On the images held out, where there are any. */
+      readonly top1?: number
+    }
 
 const CONFIG = 'config.toml'
+/** The final weights. */
+export const WEIGHTS = 'weights.safetensors'
 /** What a run writes besides its configuration. */
-const RESULTS = ['metrics.jsonl', 'checkpoints', 'weights.safetensors', 'log.txt']
+const RESULTS = ['metrics.jsonl', 'checkpoints', WEIGHTS, 'log.txt']
 
 /** A run's folder: config.toml, metrics.jsonl, checkpoints/, weights.safetensors, log.txt. */
 export class RunFolder {
@@ -23,28 +32,38 @@ export class RunFolder {
 
   /**
    * Makes the folder hold a run of this configuration: as it is where it already does, without
-   * another run's files where it holds those. Other files stay.
+   * another run's files where it holds those. Other files stay. How far to go (`maxSteps`) may
+   * differ.
    *
    * @returns whether there is a run of this configuration to go on with
    * @throws Error naming the folder when it can't be written, or what it holds was not made by a run
    */
-  async prepare(config: TrainConfig): Promise<boolean> {
-    const text = stringify(config)
-    const before = await this.#storedConfig()
-    if (before === text) return true
+  async prepare(config: CompleteConfig): Promise<boolean> {
+    const stored = await this.readConfig()
+    const same = stored !== undefined && differences(stored, config).length === 0
+    // The configuration goes last: were the process killed here, the rest would still be a run's.
+    if (!same)
+      for (const name of RESULTS) await rm(this.file(name), { recursive: true, force: true })
+    if (!same || stored.maxSteps !== config.maxSteps)
+      await writeFileWhole(this.file(CONFIG), stringify(config))
+    return same
+  }
+
+  /** Creates the folder. @throws Error naming it when that is not possible */
+  async create(): Promise<void> {
     try {
       await mkdir(this.folder, { recursive: true })
     } catch (error) {
       throw fileError(this.folder, 'used as a run folder', error)
     }
-    // The configuration goes last: were the process killed here, the rest would still be a run's.
-    for (const name of RESULTS) await rm(this.file(name), { recursive: true, force: true })
-    await writeFileWhole(this.file(CONFIG), text)
-    return false
   }
 
-  /** config.toml as this version would write it, or undefined where there is no run. */
-  async #storedConfig(): Promise<string | undefined> {
+  /**
+   * The configuration of the run that the folder holds, or undefined where there is none.
+   *
+   * @throws Error naming the folder when what it holds was not made by a run
+   */
+  async readConfig(): Promise<CompleteConfig | undefined> {
     const found = await stat(this.folder).catch(() => undefined)
     if (!found) return undefined
     if (!found.isDirectory())
@@ -63,7 +82,8 @@ export class RunFolder {
     })
     try {
       const stored = parse(text)
-      if ('objective' in stored && 'dataset' in stored) return stringify(stored)
+      if ('objective' in stored && 'dataset' in stored)
+        return completeConfig(stored as unknown as TrainConfig)
     } catch {}
     throw new Error(
       `${this.folder} cannot be used as a run folder: its ${CONFIG} is not that of a training run`,
@@ -96,4 +116,11 @@ export class RunFolder {
       throw fileError(file, 'written', error)
     })
   }
+}
+
+/** What two configurations differ in, but for how far to go. */
+export function differences(a: CompleteConfig, b: CompleteConfig): string[] {
+  const text = (value: unknown) => JSON.stringify(value, Object.keys(value ?? {}).sort())
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])] as (keyof CompleteConfig)[]
+  return names.filter((name) => name !== 'maxSteps' && text(a[name]) !== text(b[name]))
 }
