@@ -8,6 +8,7 @@ import { lossCommand } from './loss.ts'
 import { quickstartCommand } from './quickstart.ts'
 import { separationCommand } from './separation.ts'
 import { sparsityCommand } from './sparsity.ts'
+import { trainCommand } from './train.ts'
 import { packageVersion } from './version.ts'
 
 const EXIT = { failed: 1, usage: 2, interrupted: 130 }
@@ -23,6 +24,7 @@ const program = new Command('gramgrad')
 
 const commands = [
   quickstartCommand(),
+  trainCommand(),
   doctorCommand(),
   lossCommand(),
   benchCommand(),

@@ -17,6 +17,10 @@ export interface TrainConfig {
   /** Data set as it was asked for, with the number of its training images. */
   readonly dataset: string
   readonly trainImages: number
+  /** Mean of each channel, pixels in [0, 1]; default: the data set's own. */
+  readonly mean?: readonly number[]
+  /** Standard deviation of each channel; default: the data set's own. */
+  readonly std?: readonly number[]
   /** Default resnet50. */
   readonly arch?: Architecture
   /** Width multiplier of the network. */
@@ -70,7 +74,7 @@ export interface TrainConfig {
 }
 
 /** What has no default value: it is off where it is absent. */
-type Optional = 'weights' | 'maxSteps' | 'clipNorm' | 'earlyStop'
+type Optional = 'mean' | 'std' | 'weights' | 'maxSteps' | 'clipNorm' | 'earlyStop'
 
 /** A configuration with its defaults filled in. */
 export type CompleteConfig = Required<Omit<TrainConfig, Optional>> & Pick<TrainConfig, Optional>

@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import process from 'node:process'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { packageRoot } from '../../src/data/packageRoot.ts'
+import { readSafetensors } from '../../src/data/safetensors.ts'
+import { runCli, temporaryFolder, tinyDataset } from './runCli.ts'
+
+// Six steps an epoch of 48 images.
+const CONFIG = `
+arch = "resnet18"
+width = 0.0625
+batch = 8
+micro-batch = 4
+epochs = 2
+warmupSteps = 3
+lr = 0.02
+loss = "label-smoothing"
+set = { alpha = 0.2 }
+ema = 0.9
+seed = 5
+`
+
+async function configuration(): Promise<{ folder: string; args: string[] }> {
+  const folder = await temporaryFolder()
+  await writeFile(path.join(folder, 'small.toml'), CONFIG)
+  const dataset = await tinyDataset()
+  return {
+    folder,
+    args: ['train', path.join(folder, 'small.toml'), '--dataset', `idx:${dataset}`, '--json'],
+  }
+}
+
+async function lines(run: string): Promise<Record<string, number>[]> {
+  const text = await readFile(path.join(run, 'metrics.jsonl'), 'utf8')
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}
+
+/** What a run left that must not depend on how often it was stopped. */
+async function remains(run: string): Promise<unknown> {
+  const newest = (await readdir(path.join(run, 'checkpoints'))).sort().at(-1)!
+  return {
+    checkpoint: await readFile(path.join(run, 'checkpoints', newest), 'hex'),
+    weights: [...(await readSafetensors(path.join(run, 'weights.safetensors'))).tensors],
+    metrics: await lines(run),
+  }
+}
+
+test('a configuration file and options that override it make a run folder', async () => {
+  const { folder, args } = await configuration()
+  const run = path.join(folder, 'run')
+  const end = await runCli([...args, '--out', run, '--lr', '0.01', '--log-every', '4'])
+  assert.is(end.code, 0, end.stderr)
+  const report = JSON.parse(end.stdout)
+  assert.equal(
+    [report.run, report.epochs, report.steps],
+    [run, 2, 12],
+    'a line an epoch of six steps',
+  )
+  assert.ok(report.top1 >= 0 && report.top1 <= 1 && report.imagesPerSecond > 0)
+  const metrics = await lines(run)
+  assert.equal(
+    metrics.map(({ step, epoch }) => [step, epoch]),
+    [
+      [4, undefined],
+      [6, 1],
+      [8, undefined],
+      [12, undefined],
+      [12, 2],
+    ],
+  )
+  assert.is(report.loss, metrics.at(-1)!.loss)
+  const config = await readFile(path.join(run, 'config.toml'), 'utf8')
+  for (const line of ['lr = 0.01', 'alpha = 0.2', 'microBatch = 4', 'warmupSteps = 3', 'seed = 5'])
+    assert.match(config, line)
+  const { tensors } = await readSafetensors(path.join(run, 'weights.safetensors'))
+  // Two micro-batches a step.
+  assert.equal([...tensors.get('bn1.num_batches_tracked')!.data], [24n])
+  const again = await runCli([...args, '--out', run, '--lr', '0.01', '--log-every', '4'])
+  assert.is(again.code, 0, again.stderr)
+  assert.is(JSON.parse(again.stdout).loss, report.loss, 'a finished run is not trained again')
+  assert.not.match(again.stderr, 'Training: ')
+
+  // A run's own configuration, and its weights to start from.
+  const second = path.join(folder, 'second')
+  const from = ['--weights', path.join(run, 'weights.safetensors'), '--shuffle', 'none']
+  const given = ['train', path.join(run, 'config.toml'), ...from, '--max-steps', '2', '--no-test']
+  const end2 = await runCli([...given, '--json', '--out', second])
+  assert.is(end2.code, 0, end2.stderr)
+  assert.equal(JSON.parse(end2.stdout).undefined, { top1: '--no-test was given' })
+  const { tensors: grown } = await readSafetensors(path.join(second, 'weights.safetensors'))
+  assert.equal([...grown.get('bn1.num_batches_tracked')!.data], [28n], 'counted on')
+})
+
+test('killed at a random moment and resumed, twice, it ends in the same bits', async () => {
+  const { folder, args } = await configuration()
+  const straight = path.join(folder, 'straight')
+  const killed = path.join(folder, 'killed')
+  const held = ['--hold-out', '8', '--no-test', '--batch', '4', '--micro-batch', '2']
+  assert.is((await runCli([...args, ...held, '--out', straight])).code, 0)
+  for (const after of [300, 1500]) {
+    const asked =
+      after === 300 ? [...args, ...held, '--out', killed] : ['train', '--resume', killed]
+    const child = spawn(process.execPath, [path.join(packageRoot(), 'bin/gramgrad.mjs'), ...asked])
+    const ended = new Promise((end) => child.on('close', end))
+    await new Promise<void>((recorded) => {
+      const look = setInterval(async () => {
+        const log = await readFile(path.join(killed, 'log.txt'), 'utf8').catch(() => '')
+        if (child.exitCode !== null || /started|resumed/.test(log)) {
+          clearInterval(look)
+          recorded()
+        }
+      }, 20)
+    })
+    await new Promise((wait) => setTimeout(wait, after))
+    child.kill('SIGKILL')
+    await ended
+  }
+  const end = await runCli(['train', '--resume', killed, '--no-test', '--json'])
+  assert.is(end.code, 0, end.stderr)
+  assert.equal(await remains(killed), await remains(straight))
+})
+
+test('wrong usage exits with 2 and names the setting, a wrong file or folder with 1', async () => {
+  const { folder, args } = await configuration()
+  const run = path.join(folder, 'run')
+  assert.is((await runCli([...args, '--out', run, '--max-steps', '1', '--no-test'])).code, 0)
+  const bad = path.join(folder, 'bad.toml')
+  await writeFile(bad, 'learning-rate = 0.1\n')
+  const cases: [string[], number, RegExp][] = [
+    [['train', '--lr', 'fast'], 2, /--lr.*expected a number/],
+    [['train', '--arch', 'vgg'], 2, /--arch.*expected one of resnet18/],
+    [['train', '--nesterov', 'yes'], 2, /expected true or false/],
+    [['train'], 2, /no data set is given/],
+    [[...args, '--loss', 'hinge'], 2, /unknown objective hinge/],
+    [[...args, '--set', 'gamma=1'], 2, /has no hyperparameter gamma/],
+    [[...args, '--micro-batch', '3'], 2, /microBatch is 3, expected a divisor of the batch, 8/],
+    [[...args, '--ema', '0.0001'], 2, /ema is 0.0001.*give the decay 0.9999/],
+    [[...args, '--batch', '64', '--micro-batch', '64'], 2, /batch is 64, expected at most the 48/],
+    [[...args, '--early-stop', '1'], 2, /earlyStop is 1, expected only with images held out/],
+    [[...args, '--out', run, '--lr', '3'], 2, /holds a run whose lr is 0.02, not 3/],
+    [['train', '--resume', run, '--lr', '3'], 2, /--lr is given with --resume/],
+    [['train', '--resume', folder], 1, /holds no run to resume/],
+    [['train', bad], 1, /bad.toml has the key learning-rate, expected one of/],
+    [['train', path.join(folder, 'none.toml')], 1, /none.toml cannot be read: it does not exist/],
+    [['train', '--dataset', 'cats'], 1, /cats/],
+  ]
+  for (const [given, code, message] of cases) {
+    const end = await runCli(given)
+    const what = given.slice(-2).join(' ')
+    assert.is(end.code, code, `${what}: exit code ${end.code}, ${end.stderr}`)
+    assert.match(end.stderr, message)
+    assert.is(end.stdout, '', what)
+    assert.not.match(end.stderr, '    at ')
+  }
+})
+
+test.run()
