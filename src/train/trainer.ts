@@ -63,7 +63,7 @@ export async function train(
 }
 
 /** The network of a configuration, without memory. */
-export function networkOf(given: TrainConfig, classes: number, objective: Objective): ResNet {
+function networkOf(given: TrainConfig, classes: number, objective: Objective): ResNet {
   const { arch, width, stem, pool, init, zeroGamma } = completeConfig(given)
   return new ResNet({ arch, width, stem, pool, init, zeroGamma, classes, head: objective })
 }
