@@ -1,8 +1,8 @@
-import { sumSlices } from '../autograd/convolution.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
-import { type AnalysisVariant, bindingLimit, rowItems } from './features.ts'
+import { type AnalysisVariant, bindingLimit } from './features.ts'
+import { type GramStep, gramStride, UpperGram } from './upperGram.ts'
 
 /** How HSIC is estimated: HSIC_1 of U-centred Gram matrices, or HSIC_0 of doubly centred ones. */
 export type Estimator = 'unbiased' | 'biased'
@@ -12,28 +12,6 @@ export interface GramBand {
   readonly firstRow: number
   readonly rows: number
   readonly grams: GpuArray<'f32'>
-}
-
-/** Width of the tiles of shaders/analysis/gram.wesl. */
-const TILE = 16
-/** Shortest slice whose product outweighs its launch and its part in the sum over slices. */
-const SHORTEST_SLICE = 64
-/** Elements of the largest block of transposed features: wide layers need no second copy. */
-export const LARGEST_BLOCK = 2 ** 22
-
-/** What `GramStack.steps` recorded. */
-export type GramStep = 'centred' | 'multiplied'
-
-/** A layer's Gram matrix while its features come in. */
-interface OpenLayer {
-  readonly layer: number
-  /** [slices, stride, stride], the upper half, once features came. */
-  partials?: GpuArray<'f32'>
-}
-
-/** Examples rounded up to whole tiles. */
-export function gramStride(rows: number): number {
-  return TILE * Math.ceil(rows / TILE)
 }
 
 /** Bytes on the device of a stack and of what one layer's product needs beside it. */
@@ -56,8 +34,7 @@ export class GramStack {
   readonly totals: GpuArray<'f32'>
   readonly #margins: GpuArray<'f32'>
   readonly #done = new Set<number>()
-  #open: OpenLayer | undefined
-  #scratch: GpuArray<'f32'> | undefined
+  #open: { readonly layer: number; readonly gram: UpperGram } | undefined
 
   /** @param block elements of the largest block of transposed features */
   constructor(
@@ -97,28 +74,7 @@ export class GramStack {
 
   /** What `add` does, step by step; says after each what it recorded. */
   *steps(layer: number, x: GpuArray<'f32'>, p: number, firstRow: number): Generator<GramStep> {
-    const { gpu, rows, stride, variant } = this
-    const { lanes } = gpu.profile
-    const open = this.#opened(layer)
-    const { p4, width, items } = rowItems(p, variant)
-    const padded = 4 * Math.ceil(p / 4)
-    const block = Math.min(this.block, bindingLimit(gpu))
-    const blockFeatures = Math.max(4, 4 * Math.floor(block / 4 / stride))
-    for (let first = 0; first < padded; first += blockFeatures) {
-      const features = Math.min(blockFeatures, padded - first)
-      const xt = this.#scratchOf(features, blockFeatures)
-      const blockItems = features / width
-      gpu.dispatch(kernels.analysis_centre_transpose, {
-        constants: { LANES: lanes },
-        conditions: { P4: p4 },
-        buffers: { x, xt },
-        params: { rows, stride, firstRow, items, firstItem: first / width, blockItems },
-        workgroups: [Math.ceil(blockItems / lanes), 1, 1],
-      })
-      yield 'centred'
-      this.#product(open, xt, features)
-      yield 'multiplied'
-    }
+    yield* this.#opened(layer).steps(x, p, firstRow)
   }
 
   /** Ends the layer whose features came last: its matrix takes its place in the stack. */
@@ -126,23 +82,19 @@ export class GramStack {
     const { gpu, rows, stride } = this
     const open = this.#open
     if (!open) return
-    const partials = open.partials!
-    const slices = partials.shape[0]!
-    const upper = slices === 1 ? partials : gpu.empty('f32', [stride, stride], 'Gram matrix')
-    if (upper !== partials) {
-      sumSlices(gpu, partials, upper, slices)
-      partials.release()
-    }
+    const { layer } = open
+    const upper = open.gram.take()
+    open.gram.release()
     for (const { firstRow, rows: bandRows, grams } of this.bands)
       gpu.dispatch(kernels.analysis_gram_mirror, {
         constants: { LANES: gpu.profile.lanes },
         conditions: { BIASED: this.estimator === 'biased' },
         buffers: { upper, grams, margins: this.#margins },
-        params: { rows, stride, layer: open.layer, firstRow, bandRows },
+        params: { rows, stride, layer, firstRow, bandRows },
         workgroups: [Math.ceil(stride / gpu.profile.lanes), 1, 1],
       })
     upper.release()
-    this.#done.add(open.layer)
+    this.#done.add(layer)
     this.#open = undefined
   }
 
@@ -184,56 +136,17 @@ export class GramStack {
     for (const { grams } of this.bands) grams.release()
     this.#margins.release()
     this.totals.release()
-    this.#scratch?.release()
-    this.#open?.partials?.release()
+    this.#open?.gram.release()
   }
 
-  /** Room for a block of transposed features, the same for all layers if it can be. */
-  #scratchOf(features: number, most: number): GpuArray<'f32'> {
-    const { gpu, stride } = this
-    if (!this.#scratch || this.#scratch.length < features * stride) {
-      this.#scratch?.release()
-      // Doubled, so that a pool that keeps the smaller ones holds no more than twice the largest.
-      const room = Math.min(most, 2 ** Math.ceil(Math.log2(features)))
-      this.#scratch = gpu.empty('f32', [room, stride], 'centred features')
-    }
-    return this.#scratch
-  }
-
-  #opened(layer: number): OpenLayer {
-    if (this.#open?.layer === layer) return this.#open
+  #opened(layer: number): UpperGram {
+    if (this.#open?.layer === layer) return this.#open.gram
     if (this.#done.has(layer))
       throw new Error(`CKA: features of layer ${layer} came after those of another layer`)
     this.finish()
-    this.#open = { layer }
-    return this.#open
-  }
-
-  /** Adds the upper half of xt^T xt to a layer's matrix. */
-  #product(open: OpenLayer, xt: GpuArray<'f32'>, features: number): void {
-    const { gpu, stride } = this
-    const { lanes, targetWorkgroups, subgroups8 } = gpu.profile
-    const tiles = [stride / TILE, Math.ceil(stride / (4 * lanes))] as const
-    const accumulate = open.partials ? 1 : 0
-    if (!open.partials) {
-      const wanted = Math.min(
-        Math.ceil((2 * targetWorkgroups) / (tiles[0] * tiles[1])),
-        Math.ceil(features / SHORTEST_SLICE),
-        Math.floor(bindingLimit(gpu) / stride ** 2),
-      )
-      // Rounding up may leave slices at the end without features.
-      const slices = Math.ceil(features / (4 * Math.ceil(features / wanted / 4)))
-      open.partials = gpu.empty('f32', [slices, stride, stride], 'Gram slices')
-    }
-    const { partials } = open
-    const slices = partials.shape[0]!
-    const featuresPerSlice = 4 * Math.ceil(features / slices / 4)
-    gpu.dispatch(kernels.analysis_gram, {
-      constants: { LANES: lanes },
-      conditions: { SUBGROUPS8: (this.variant.subgroups ?? true) && subgroups8 },
-      buffers: { xt, partials },
-      params: { features, featuresPerSlice, stride, accumulate },
-      workgroups: [...tiles, slices],
-    })
+    const { variant, block } = this
+    const gram = new UpperGram(this.gpu, this.rows, { centre: true, variant, block })
+    this.#open = { layer, gram }
+    return gram
   }
 }

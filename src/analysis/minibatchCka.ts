@@ -2,8 +2,9 @@ import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { type AnalysisVariant, featureShape, type RowRange } from './features.ts'
-import { type Estimator, GramStack, type GramStep, LARGEST_BLOCK } from './gramStack.ts'
+import { type Estimator, GramStack } from './gramStack.ts'
 import { LayerPairs } from './layerPairs.ts'
+import { type GramStep, LARGEST_BLOCK } from './upperGram.ts'
 
 /** CKA of all pairs of layers, and the mean HSIC values that it is made of. */
 export interface CkaResult {

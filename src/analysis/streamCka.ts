@@ -2,8 +2,9 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { GpuArray } from '../gpu/gpuArray.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
-import { type Estimator, gramStackBytes, gramStride, LARGEST_BLOCK } from './gramStack.ts'
+import { type Estimator, gramStackBytes } from './gramStack.ts'
 import { type CkaResult, FEWEST_EXAMPLES, MinibatchCka } from './minibatchCka.ts'
+import { gramStride, LARGEST_BLOCK } from './upperGram.ts'
 
 /** A layer's features of n examples, read in pieces. */
 export interface FeatureSource {

@@ -1,0 +1,146 @@
+import { sumSlices } from '../autograd/convolution.ts'
+import { kernels } from '../gpu/generated/kernels.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type AnalysisVariant, bindingLimit, rowItems } from './features.ts'
+
+/** Width of the tiles of shaders/analysis/gram.wesl. */
+const TILE = 16
+/** Shortest slice whose product outweighs its launch and its part in the sum over slices. */
+const SHORTEST_SLICE = 64
+/** Elements of the largest block of transposed features: wide layers need no second copy. */
+export const LARGEST_BLOCK = 2 ** 22
+
+/** What `UpperGram.steps` recorded. */
+export type GramStep = 'transposed' | 'multiplied'
+
+/** Examples rounded up to whole tiles. */
+export function gramStride(rows: number): number {
+  return TILE * Math.ceil(rows / TILE)
+}
+
+export interface UpperGramOptions {
+  /** Whether features are taken less their mean over the rows. */
+  readonly centre: boolean
+  readonly variant?: AnalysisVariant
+  /** Elements of the largest block of transposed features. */
+  readonly block?: number
+}
+
+/**
+ * The upper half of a Gram matrix X X^T whose features come in pieces, in memory that does not grow
+ * with their number. Calls only record device work.
+ */
+export class UpperGram {
+  readonly stride: number
+  readonly #variant: AnalysisVariant
+  readonly #block: number
+  /** [slices, stride, stride], once features came. */
+  #partials: GpuArray<'f32'> | undefined
+  #scratch: GpuArray<'f32'> | undefined
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly rows: number,
+    private readonly options: UpperGramOptions,
+  ) {
+    this.stride = gramStride(rows)
+    this.#variant = options.variant ?? {}
+    this.#block = Math.min(options.block ?? LARGEST_BLOCK, bindingLimit(gpu))
+  }
+
+  /** Adds features: rows firstRow .. firstRow + rows of x, seen as [., p]. */
+  add(x: GpuArray<'f32'>, p: number, firstRow = 0): void {
+    for (const _ of this.steps(x, p, firstRow));
+  }
+
+  /** What `add` does, step by step; says after each what it recorded. */
+  *steps(x: GpuArray<'f32'>, p: number, firstRow: number): Generator<GramStep> {
+    const { gpu, rows, stride } = this
+    const { lanes } = gpu.profile
+    const { p4, width, items } = rowItems(p, this.#variant)
+    const padded = 4 * Math.ceil(p / 4)
+    const blockFeatures = Math.max(4, 4 * Math.floor(this.#block / 4 / stride))
+    for (let first = 0; first < padded; first += blockFeatures) {
+      const features = Math.min(blockFeatures, padded - first)
+      const xt = this.#scratchOf(features, blockFeatures)
+      const blockItems = features / width
+      gpu.dispatch(kernels.analysis_centre_transpose, {
+        constants: { LANES: lanes },
+        conditions: { P4: p4, CENTRE: this.options.centre },
+        buffers: { x, xt },
+        params: { rows, stride, firstRow, items, firstItem: first / width, blockItems },
+        workgroups: [Math.ceil(blockItems / lanes), 1, 1],
+      })
+      yield 'transposed'
+      this.#multiply(xt, features)
+      yield 'multiplied'
+    }
+  }
+
+  /**
+   * The matrix [stride, stride] of all features so far, filled where row <= column; the caller
+   * releases it, and this object is spent.
+   *
+   * @throws Error when no features came
+   */
+  take(): GpuArray<'f32'> {
+    const { gpu, stride } = this
+    const partials = this.#partials
+    if (!partials) throw new Error('a Gram matrix has no features')
+    this.#partials = undefined
+    const slices = partials.shape[0]!
+    if (slices === 1) return partials
+    const upper = gpu.empty('f32', [stride, stride], 'Gram matrix')
+    sumSlices(gpu, partials, upper, slices)
+    partials.release()
+    return upper
+  }
+
+  release(): void {
+    this.#scratch?.release()
+    this.#partials?.release()
+    this.#scratch = undefined
+    this.#partials = undefined
+  }
+
+  /** Room for a block of transposed features, kept from piece to piece. */
+  #scratchOf(features: number, most: number): GpuArray<'f32'> {
+    const { gpu, stride } = this
+    if (!this.#scratch || this.#scratch.length < features * stride) {
+      this.#scratch?.release()
+      // Of few sizes, so that a pool that keeps what was released holds no more than twice the most.
+      const room = Math.min(most, 2 ** Math.ceil(Math.log2(features)))
+      this.#scratch = gpu.empty('f32', [room, stride], 'transposed features')
+    }
+    return this.#scratch
+  }
+
+  /** Adds the upper half of xt^T xt. */
+  #multiply(xt: GpuArray<'f32'>, features: number): void {
+    const { gpu, stride } = this
+    const { lanes, targetWorkgroups, subgroups8 } = gpu.profile
+    const tiles = [stride / TILE, Math.ceil(stride / (4 * lanes))] as const
+    const accumulate = this.#partials ? 1 : 0
+    if (!this.#partials) {
+      const wanted = Math.min(
+        Math.ceil((2 * targetWorkgroups) / (tiles[0] * tiles[1])),
+        Math.ceil(features / SHORTEST_SLICE),
+        Math.floor(bindingLimit(gpu) / stride ** 2),
+      )
+      // Rounding up may leave slices at the end without features.
+      const slices = Math.ceil(features / (4 * Math.ceil(features / wanted / 4)))
+      this.#partials = gpu.empty('f32', [slices, stride, stride], 'Gram slices')
+    }
+    const partials = this.#partials
+    const slices = partials.shape[0]!
+    const featuresPerSlice = 4 * Math.ceil(features / slices / 4)
+    gpu.dispatch(kernels.analysis_gram, {
+      constants: { LANES: lanes },
+      conditions: { SUBGROUPS8: (this.#variant.subgroups ?? true) && subgroups8 },
+      buffers: { xt, partials },
+      params: { features, featuresPerSlice, stride, accumulate },
+      workgroups: [...tiles, slices],
+    })
+  }
+}
