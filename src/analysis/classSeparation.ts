@@ -23,7 +23,7 @@ import { type Distance, type SeparationResult, separationOf } from './separation
 const MAX_WORKGROUPS = 65535
 
 /** Some of a layer's features, with their running sums. */
-interface Chunk {
+export interface FeatureChunk {
   readonly firstItem: number
   readonly items: number
   /** [features]: what the sums are deviations from. */
@@ -55,7 +55,7 @@ interface Chunk {
  * object itself outside of it.
  */
 export class ClassSeparation {
-  readonly #chunks: readonly (readonly Chunk[])[]
+  readonly #chunks: readonly (readonly FeatureChunk[])[]
   /** [classes + 1]: examples of each class, and those with a label out of range. */
   readonly #counts: GpuArray<'u32'>
   /** [layers, classes + 1]: rows of zeros of each class, and rows without a usable norm. */
@@ -161,51 +161,14 @@ export class ClassSeparation {
     return results
   }
 
-  /**
-   * Records the mean row of each layer over all batches so far, as what it is off from the reference
-   * by; the caller releases. Only by Euclidean distance, where rows keep their length.
-   *
-   * @param by whether every example weighs alike, or every class that occurs
-   */
-  meanOffsets(by: 'example' | 'class'): GpuArray<'f32'>[][] {
-    const { gpu, classes } = this
-    const { lanes } = gpu.profile
-    return this.#chunks.map((chunks, layer) =>
-      chunks.map(({ items, sums }) => {
-        const { p4, width } = rowItems(this.layers[layer]!.features, this.variant)
-        const means = gpu.empty('f32', [items * width], 'mean row')
-        gpu.dispatch(kernels.analysis_class_means, {
-          constants: { LANES: lanes },
-          conditions: { P4: p4, BY_EXAMPLE: by === 'example' },
-          buffers: { sums, counts: this.#counts, means },
-          params: { items, classes },
-          workgroups: [Math.ceil(items / lanes), 1, 1],
-        })
-        return means
-      }),
-    )
+  /** The running sums of a layer, in chunks of its features; they stay this object's. */
+  chunks(layer: number): readonly FeatureChunk[] {
+    return this.#chunks[layer]!
   }
 
-  /** A layer's features [n, ...] less its mean row, given by `meanOffsets`; the caller releases. */
-  subtractMean(layer: number, x: GpuArray<'f32'>, offsets: readonly GpuArray<'f32'>[]) {
-    const { gpu } = this
-    const { lanes, targetWorkgroups } = gpu.profile
-    const { features } = this.layers[layer]!
-    const { p4, items } = rowItems(features, this.variant)
-    const rows = x.length / features
-    const y = gpu.empty('f32', [rows, features], 'features less their mean')
-    for (const [i, { firstItem, items: chunkItems, reference }] of this.#chunks[layer]!.entries()) {
-      const columns = Math.ceil(chunkItems / lanes)
-      const rowsPerBand = Math.ceil(rows / Math.min(rows, Math.ceil(targetWorkgroups / columns)))
-      gpu.dispatch(kernels.analysis_subtract_mean, {
-        constants: { LANES: lanes },
-        conditions: { P4: p4 },
-        buffers: { x, reference, offsets: offsets[i]!, y },
-        params: { rows, rowsPerBand, items, firstItem, chunkItems },
-        workgroups: [columns, Math.ceil(rows / rowsPerBand), 1],
-      })
-    }
-    return y
+  /** [classes + 1]: examples of each class so far, and those with a label out of range. */
+  get counts(): GpuArray<'u32'> {
+    return this.#counts
   }
 
   /** Forgets all batches. */
@@ -223,14 +186,14 @@ export class ClassSeparation {
   }
 
   /** Sums for as many features at a time as a kernel can bind. */
-  #chunksOf({ layer, features }: Layer): Chunk[] {
+  #chunksOf({ layer, features }: Layer): FeatureChunk[] {
     const { gpu, classes } = this
     const { width, items } = rowItems(features, this.variant)
     const most = Math.min(
       Math.floor(bindingLimit(gpu) / classes / width),
       MAX_WORKGROUPS * gpu.profile.lanes,
     )
-    const chunks: Chunk[] = []
+    const chunks: FeatureChunk[] = []
     for (let firstItem = 0; firstItem < items; firstItem += most) {
       const count = Math.min(most, items - firstItem)
       chunks.push({

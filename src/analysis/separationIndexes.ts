@@ -1,5 +1,6 @@
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type LayerSums, type MeanOf, meanOffsets, subtractMean } from './classMeans.ts'
 import { ClassSeparation } from './classSeparation.ts'
 import { type AnalysisVariant, checkBatch, type Layer } from './features.ts'
 import { type Labels, withLabels } from './labels.ts'
@@ -11,7 +12,7 @@ export interface SeparationOptions {
    * Which mean the mean-subtracted index takes off: that of all examples (default), or the mean of
    * the class means. The paper does not say; they differ where classes are of unlike sizes.
    */
-  readonly centre?: 'example' | 'class'
+  readonly centre?: MeanOf
   readonly variant?: AnalysisVariant
 }
 
@@ -71,7 +72,8 @@ export class SeparationIndexes {
 
   /** Ends the first pass: fixes the mean that the second one takes off. */
   centre(): void {
-    this.#offsets ??= this.#euclidean.meanOffsets(this.options.centre ?? 'example')
+    const { centre = 'example' } = this.options
+    this.#offsets ??= this.layers.map((_, i) => meanOffsets(this.gpu, this.#sums(i), centre))
   }
 
   /** Adds a batch to the second pass; as `add`. @throws Error before `centre` */
@@ -79,7 +81,7 @@ export class SeparationIndexes {
     const offsets = this.#offsets
     if (!offsets) throw new Error('class separation: addCentered came before centre')
     checkBatch('class separation', this.layers, features)
-    const centered = features.map((x, i) => this.#euclidean.subtractMean(i, x, offsets[i]!))
+    const centered = features.map((x, i) => subtractMean(this.gpu, this.#sums(i), x, offsets[i]!))
     this.#centered.add(centered, labels)
     for (const array of centered) array.release()
   }
@@ -107,6 +109,12 @@ export class SeparationIndexes {
       cosineCentered: cosineCentered[i]!,
       euclidean: euclidean[i]!,
     }))
+  }
+
+  #sums(layer: number): LayerSums {
+    const { features } = this.layers[layer]!
+    const { counts } = this.#euclidean
+    return { features, chunks: this.#euclidean.chunks(layer), counts, variant: this.#variant }
   }
 
   release(): void {

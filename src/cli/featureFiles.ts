@@ -67,8 +67,55 @@ export class FeatureFile {
     }
   }
 
+  /** The file's one layer. @throws Error where it has several, naming the option that chooses */
+  onlyLayer(option: string): FeatureArray {
+    const [layer, ...more] = this.layers
+    if (more.length > 0)
+      throw new Error(
+        `${this.file.path} has ${this.layers.length} layers, expected ${option} with one of ${this.layers.map(({ name }) => name).join(', ')}`,
+      )
+    return layer!
+  }
+
+  /** The same file with one of its layers. */
+  only(index: number): FeatureFile {
+    return new FeatureFile(this.file, [this.layers[index]!])
+  }
+
   close(): void {
     this.file.close()
+  }
+}
+
+/** A matrix of a file on the host. */
+export interface FileMatrix {
+  readonly rows: number
+  readonly columns: number
+  readonly values: Float32Array
+}
+
+/**
+ * A matrix [rows, columns] of a .npy file, or `weight` or `fc.weight` of a .safetensors file.
+ *
+ * @param columns how many there must be, if that is known
+ * @throws Error naming the file and what does not fit
+ */
+export async function readMatrix(path: string, columns?: number): Promise<FileMatrix> {
+  const file = await ArrayFile.open(path)
+  try {
+    const array = path.endsWith('.npy')
+      ? [...file.arrays.values()][0]
+      : (file.arrays.get('fc.weight') ?? file.arrays.get('weight'))
+    if (!array) throw new Error(`${path} has neither fc.weight nor weight`)
+    const matrix = new FeatureArray(file, array)
+    if (array.shape.length !== 2 || (columns !== undefined && matrix.p !== columns))
+      throw new Error(
+        `${matrix.title} is [${array.shape.join(', ')}], expected [classes, ${columns ?? 'features'}]`,
+      )
+    const rows = Uint32Array.from({ length: matrix.n }, (_, i) => i)
+    return { rows: matrix.n, columns: matrix.p, values: matrix.read(rows, 0, matrix.p) }
+  } finally {
+    file.close()
   }
 }
 

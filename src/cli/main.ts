@@ -3,11 +3,13 @@ import { Command, CommanderError } from 'commander'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { benchCommand } from './bench.ts'
 import { ckaCommand } from './cka.ts'
+import { collapseCommand } from './collapse.ts'
 import { doctorCommand } from './doctor.ts'
 import { lossCommand } from './loss.ts'
 import { quickstartCommand } from './quickstart.ts'
 import { separationCommand } from './separation.ts'
 import { sparsityCommand } from './sparsity.ts'
+import { spectrumCommand } from './spectrum.ts'
 import { trainCommand } from './train.ts'
 import { packageVersion } from './version.ts'
 
@@ -31,6 +33,8 @@ const commands = [
   ckaCommand(),
   separationCommand(),
   sparsityCommand(),
+  collapseCommand(),
+  spectrumCommand(),
 ]
 for (const command of commands) {
   command.exitOverride().option('--debug', 'show stack traces')
