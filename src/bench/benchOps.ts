@@ -144,7 +144,8 @@ async function alternateWithCopy(
   const times = await alternate(gpu, [...programs, copy], runs)
   copy.dispose()
   for (const array of [arrays.x, arrays.y]) array.release()
-  return { ms: times.slice(0, -1), copyMs: times.at(-1)! }
+  const copied = 8 * arrays.x.length
+  return { ms: times.slice(0, -1), copyMs: (times.at(-1)! * bytes) / copied }
 }
 
 function rowOf(

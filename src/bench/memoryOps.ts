@@ -44,7 +44,7 @@ function bothPasses(
       shape,
       pass: 'backward',
       bytes: backward,
-      record: () => recordBackward(gpu, call, upstream),
+      record: async () => (await recordBackward(gpu, call, upstream)).programs,
     })
   return { cases, release: () => arrays.release() }
 }

@@ -91,7 +91,7 @@ class SavingTape extends Tape {
 }
 
 /** A recorded step of SGD with Nesterov momentum on softmax cross-entropy, with random images. */
-class BenchStep {
+export class BenchStep {
   private constructor(
     private readonly gpu: Gpu,
     readonly model: ResNet,
@@ -99,6 +99,8 @@ class BenchStep {
     readonly program: Program,
     /** Storages that the backward pass needs. */
     readonly saved: ReadonlySet<Storage>,
+    /** [1], of the latest step. */
+    readonly loss: GpuArray<'f32'>,
     private readonly arrays: {
       readonly images: GpuArray<'f32'>
       readonly labels: GpuArray<'u32'>
@@ -133,11 +135,13 @@ class BenchStep {
       const features = model.penultimate(tape, new Tensor(images), { training: true })
       const layer = model.lastLayer
       const loss = objective.lossOfFeatures(tape, { features, layer, target: { labels } })
+      const { value } = tape.keep(loss)
       tape.backward(loss)
       optimiser.step(rate)
-      return tape.saved
+      return { saved: tape.saved, loss: value }
     })
-    return new BenchStep(gpu, model, optimiser, program, result, arrays, host)
+    const { saved, loss } = result
+    return new BenchStep(gpu, model, optimiser, program, saved, loss, arrays, host)
   }
 
   /** Submits one step. */

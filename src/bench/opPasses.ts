@@ -5,6 +5,8 @@ import type { Gpu } from '../gpu/gpu.ts'
 import type { DType, GpuArray } from '../gpu/gpuArray.ts'
 import type { Program } from '../gpu/program.ts'
 
+type Gradients = ReturnType<AnyOp['backward']>
+
 interface Node {
   readonly op: AnyOp
   readonly inputs: Readonly<Record<string, Tensor>>
@@ -35,16 +37,17 @@ class OneOpTape extends Tape {
     return this.#node.output
   }
 
-  /** Records the backward pass of the op that was called. */
-  backwardOfOp(dy: GpuArray<'f32'>): void {
+  /** Records the backward pass of the op that was called; the gradients of its inputs. */
+  backwardOfOp(dy: GpuArray<'f32'>): Gradients {
     const { op, inputs, needs, attributes, saved } = this.#node!
     const { run, end } = this.#opRun(inputs, needs)
     const backwardRun: BackwardRun<string> = {
       ...run,
       gradientOf: (name) => this.gpu.empty('f32', inputs[name]!.shape, `d ${name}`),
     }
-    op.backward(backwardRun, dy, saved, attributes)
+    const gradients = op.backward(backwardRun, dy, saved, attributes)
     end()
+    return gradients
   }
 
   #opRun(inputs: Readonly<Record<string, Tensor>>, needs: Readonly<Record<string, boolean>>) {
@@ -80,12 +83,12 @@ export async function recordBackward(
   gpu: Gpu,
   call: (tape: Tape) => Tensor,
   upstream: (shape: readonly number[]) => GpuArray<'f32'>,
-): Promise<Program[]> {
+): Promise<{ programs: Program[]; gradients: Gradients }> {
   const tape = new OneOpTape(gpu)
   const forward = await gpu.record(() => call(tape))
   forward.program.run()
   const dy = upstream(forward.result.shape)
-  const { program } = await gpu.record(() => tape.backwardOfOp(dy))
+  const { program, result } = await gpu.record(() => tape.backwardOfOp(dy))
   dy.release()
-  return [program, forward.program]
+  return { programs: [program, forward.program], gradients: result }
 }

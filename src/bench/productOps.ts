@@ -27,8 +27,14 @@ function passes(
   const upstream = (outShape: readonly number[]) => arrays.uniform(outShape).retain()
   const cases: BenchCase[] = [
     { pass: 'forward', record: () => recordForward(gpu, call(false, false)) },
-    { pass: 'backward-data', record: () => recordBackward(gpu, call(true, false), upstream) },
-    { pass: 'backward-weights', record: () => recordBackward(gpu, call(false, true), upstream) },
+    {
+      pass: 'backward-data',
+      record: async () => (await recordBackward(gpu, call(true, false), upstream)).programs,
+    },
+    {
+      pass: 'backward-weights',
+      record: async () => (await recordBackward(gpu, call(false, true), upstream)).programs,
+    },
   ].map((one) => ({ ...one, shape, flops }))
   return { cases, release: () => arrays.release() }
 }
