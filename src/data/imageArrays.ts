@@ -1,25 +1,54 @@
+import { join } from 'node:path'
+import { ArrayFile } from './arrayFile.ts'
 import { channelStatistics } from './channelStatistics.ts'
 import { type ImageDataset, memorySource } from './imageSource.ts'
-import { type NamedTensor, readSafetensors } from './safetensors.ts'
+import type { NamedTensor } from './safetensors.ts'
 
 /**
  * Opens images and labels that lie in one .safetensors file as the tensors `images`, u8 or f32
- * [N, H, W, C], and `labels`, i32, i64, u32 or u8 [N]. They are one split.
+ * [N, H, W, C], and `labels`, i32, i64, u32 or u8 [N]; other tensors are passed over. They are one
+ * split.
  *
  * f32 images are taken as they are; u8 ones are to be scaled to [0, 1] and normalised with the
  * statistics found here. K is 1 + the largest label.
  *
- * @throws Error naming the file and the tensor: missing, of another dtype or shape, labels that are
- *   negative or not as many as the images; and as `readSafetensors`.
+ * @throws Error naming the file and the array: missing, of another dtype or shape, labels that are
+ *   negative or not as many as the images; and as `ArrayFile.open`.
  */
 export async function openSafetensorsImages(path: string, name: string): Promise<ImageDataset> {
-  const { tensors } = await readSafetensors(path)
-  const required = (key: string): NamedTensor => {
-    const tensor = tensors.get(key)
-    if (tensor) return tensor
-    throw new Error(`${path} has no tensor '${key}', only ${[...tensors.keys()].join(', ')}`)
+  const [images, labels] = await readArrays(path, ['images', 'labels'])
+  return imageArrays(name, path, images!, labels!)
+}
+
+/**
+ * The same from a folder with the files `images.npy` and `labels.npy`.
+ *
+ * @throws Error as `openSafetensorsImages`.
+ */
+export async function openNpyImages(path: string, name: string): Promise<ImageDataset> {
+  const [[images], [labels]] = await Promise.all([
+    readArrays(join(path, 'images.npy'), ['images']),
+    readArrays(join(path, 'labels.npy'), ['labels']),
+  ])
+  return imageArrays(name, path, images!, labels!)
+}
+
+async function readArrays(path: string, names: readonly string[]): Promise<NamedTensor[]> {
+  const file = await ArrayFile.open(path)
+  try {
+    return names.map((name) => {
+      const array = file.arrays.get(name)
+      if (array === undefined) {
+        throw new Error(
+          `${path} has no tensor '${name}', only ${[...file.arrays.keys()].join(', ')}`,
+        )
+      }
+      const length = array.shape.reduce((product, extent) => product * extent, 1)
+      return { shape: array.shape, data: file.read(array, 0, length) }
+    })
+  } finally {
+    file.close()
   }
-  return imageArrays(name, path, required('images'), required('labels'))
 }
 
 /**

@@ -2,7 +2,7 @@ import { openCifar } from './cifar.ts'
 import type { Dataset } from './dataset.ts'
 import { type FashionMnistOptions, openFashionMnist } from './fashionMnist.ts'
 import { openIdxFamily } from './idxFamily.ts'
-import { openSafetensorsImages } from './imageArrays.ts'
+import { openNpyImages, openSafetensorsImages } from './imageArrays.ts'
 import { type ImageFolderOptions, openImageFolder } from './imageFolder.ts'
 import { type ImageDataset, toImageDataset } from './imageSource.ts'
 
@@ -24,6 +24,7 @@ const IMAGE_FORMATS: Record<
   (path: string, name: string, options: ImageFolderOptions) => Promise<ImageDataset>
 > = {
   folder: openImageFolder,
+  npy: openNpyImages,
   safetensors: openSafetensorsImages,
 }
 
@@ -41,7 +42,7 @@ export const imageDatasetSpecs: readonly string[] = [
 
 /**
  * Opens a data set of any kind: what `openDataset` opens, a folder of image files (`folder:PATH`) or
- * arrays (`safetensors:FILE`).
+ * arrays (`safetensors:FILE`, `npy:FOLDER`).
  *
  * @param options for folders: how files are decoded, and who is told of bad ones.
  * @throws Error as `openDataset`, and as the reader.

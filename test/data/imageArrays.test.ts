@@ -1,3 +1,4 @@
+import fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -26,6 +27,35 @@ test('u8 images have statistics, f32 ones are taken as they are', async () => {
   const floats = await openImageDataset(`safetensors:${await store({ images: f32, labels })}`)
   assert.is(floats.statistics, undefined)
   assert.equal((await floats.train.load(1)).data, Float32Array.of(2, 3, 4))
+})
+
+/** A .npy file of version 1.0 in C order. */
+function npy(descr: string, shape: string, data: Uint8Array | Float32Array | BigInt64Array) {
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }`
+  const header = text.padEnd(118 - 1).concat('\n')
+  const prefix = Uint8Array.of(0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length, 0)
+  return Buffer.concat([
+    prefix,
+    Buffer.from(header),
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  ])
+}
+
+test('npy: a folder with images.npy and labels.npy', async () => {
+  const folder = temporaryFolder()
+  fs.writeFileSync(
+    join(folder, 'images.npy'),
+    npy('|u1', '2, 1, 1, 3', Uint8Array.of(1, 2, 3, 4, 5, 6)),
+  )
+  assert.match(
+    await rejection(openImageDataset(`npy:${folder}`)),
+    /labels\.npy cannot be read: it does not exist$/,
+  )
+  fs.writeFileSync(join(folder, 'labels.npy'), npy('<i8', '2,', BigInt64Array.of(3n, 0n)))
+  const data = await openImageDataset(`npy:${folder}`)
+  assert.equal([data.classes, data.channels, data.size], [4, 3, { height: 1, width: 1 }])
+  assert.equal([...data.train.labels], [3, 0])
+  assert.equal([...(await data.train.load(1)).data], [4, 5, 6])
 })
 
 test('errors name the file and the tensor', async () => {
