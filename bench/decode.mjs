@@ -1,0 +1,137 @@
+// Does input keep up? Images a second of a folder of 224 x 224 JPEGs,
+//
+//   sharp    decoded by sharp alone, as many at a time, to raw pixels that are thrown away
+//   loader   decoded by BatchLoader
+//   input    decoded by ImageInput, random resized crop, mirrored and normalised on the device
+//
+// in alternating rounds, and the ratio of the best rounds of `input` and `sharp`. On a software
+// driver the device's work takes time of the same cores. After `npm run setup`:
+//
+//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency CORES] [--rounds 5] [--json]
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import sharp from 'sharp'
+import { BatchLoader, ImageInput, openGpu, openImageDataset } from '../dist/index.mjs'
+
+const { values } = parseArgs({
+  options: {
+    images: { type: 'string', default: '512' },
+    batch: { type: 'string', default: '64' },
+    concurrency: { type: 'string', default: String(os.availableParallelism()) },
+    rounds: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const [images, batch, concurrency, rounds] = ['images', 'batch', 'concurrency', 'rounds'].map(
+  (name) => Number(values[name]),
+)
+const SIDE = 224
+sharp.concurrency(1)
+sharp.cache(false)
+
+/** Crops of a photograph, enlarged, with noise: JPEGs of about 20 KB, as resized ImageNet has. */
+async function writeImages(folder) {
+  const photo = new URL('../test/fixtures/images/go/video-001.jpeg', import.meta.url)
+  const bytes = fs.readFileSync(photo)
+  const noise = { type: 'gaussian', mean: 128, sigma: 14 }
+  const grain = await sharp({ create: { width: SIDE, height: SIDE, channels: 3, noise } })
+    .png()
+    .toBuffer()
+  for (let i = 0; i < images; i++) {
+    const region = { left: i % 50, top: (7 * i) % 30, width: 90, height: 70 }
+    const file = path.join(folder, `${i % 10}`, `${i}.jpg`)
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    await sharp(bytes)
+      .extract(region)
+      .resize(SIDE, SIDE, { fit: 'fill' })
+      .composite([{ input: grain, blend: 'overlay' }])
+      .jpeg({ quality: 90 })
+      .toFile(file)
+  }
+}
+
+async function rate(work) {
+  const start = performance.now()
+  await work()
+  return (1000 * images) / (performance.now() - start)
+}
+
+async function plainSharp(files) {
+  const queue = files.values()
+  const decode = async () => {
+    for (const file of queue) await sharp(file).raw().toBuffer()
+  }
+  await Promise.all(Array.from({ length: concurrency }, decode))
+}
+
+function* batches() {
+  for (let first = 0; first < images; first += batch) {
+    yield Uint32Array.from({ length: Math.min(batch, images - first) }, (_, i) => first + i)
+  }
+}
+
+async function loaderOnly(data) {
+  const loader = new BatchLoader(data.train, { concurrency })
+  for await (const _ of loader.load(batches()));
+}
+
+async function wholeInput(gpu, data) {
+  const input = new ImageInput(gpu, data, data.train, { concurrency })
+  const planned = Array.from(batches(), (examples) => ({ examples, epoch: 0 }))
+  for await (const ready of input.training(planned, 1)) {
+    const target = gpu.empty('f32', [ready.labels.length, ...input.shape])
+    await ready.fill(target)
+    target.release()
+  }
+  await gpu.idle()
+  input.release()
+}
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'gramgrad-decode-'))
+const gpu = await openGpu()
+try {
+  await writeImages(folder)
+  const data = await openImageDataset(`folder:${folder}`)
+  const files = fs
+    .readdirSync(folder, { recursive: true })
+    .filter((file) => file.endsWith('.jpg'))
+    .map((file) => path.join(folder, file))
+  const bytes = files.reduce((sum, file) => sum + fs.statSync(file).size, 0) / images
+  const works = {
+    sharp: () => plainSharp(files),
+    loader: () => loaderOnly(data),
+    input: () => wholeInput(gpu, data),
+  }
+  const rates = { sharp: [], loader: [], input: [] }
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, work] of Object.entries(works)) {
+      const found = await rate(work)
+      // The first round compiles and warms up.
+      if (round > 0) rates[name].push(found)
+    }
+  }
+  const best = Object.fromEntries(
+    Object.entries(rates).map(([name, found]) => [name, Math.max(...found)]),
+  )
+  const report = {
+    adapter: gpu.profile.adapter,
+    images,
+    bytesPerImage: Math.round(bytes),
+    batch,
+    concurrency,
+    imagesPerSecond: best,
+    ratio: best.input / best.sharp,
+  }
+  if (values.json) console.log(JSON.stringify(report))
+  else {
+    console.log(`${report.adapter}; ${images} JPEGs of ${report.bytesPerImage} bytes on average`)
+    for (const [name, found] of Object.entries(best))
+      console.log(`${name.padEnd(7)} ${found.toFixed(0).padStart(6)} images/s`)
+    console.log(`input / sharp = ${report.ratio.toFixed(3)}`)
+  }
+} finally {
+  gpu.close()
+  fs.rmSync(folder, { recursive: true, force: true })
+}
