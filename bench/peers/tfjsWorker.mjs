@@ -71,6 +71,9 @@ const prepare = {
       'int32',
     )
     const targets = tf.tidy(() => tf.cast(tf.oneHot(labels, classes), 'float32'))
+    // Variables exist from the first pass on, and minimize() asks for them before its own.
+    tf.dispose(tf.tidy(() => model.logits(x)))
+    model.updateRunning()
     const optimizer = tf.train.momentum(1e-3, 0.9)
     const step = () =>
       optimizer.minimize(() => tf.losses.softmaxCrossEntropy(targets, model.logits(x)), true)

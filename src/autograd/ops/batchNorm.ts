@@ -150,10 +150,14 @@ export const batchNorm = defineOp<
         workgroups: plan.workgroups,
       })
       gpu.dispatch(kernels.batch_norm_combine, {
-        constants,
         buffers: { parts, gamma, beta, runningMean, runningVar, channel },
-        params: { ...plan.walk, channels, parts: plan.parts, eps, momentum },
-        workgroups: perChannel,
+        ...elementwiseCall(
+          gpu,
+          gamma,
+          { rows, rowsPerSlice: plan.walk.rowsPerSlice, parts: plan.parts, eps, momentum },
+          plan.c4 ? 4 : 1,
+        ),
+        conditions: { C4: plan.c4 },
       })
     } else {
       gpu.dispatch(kernels.batch_norm_evaluation, {
@@ -179,22 +183,24 @@ export const batchNorm = defineOp<
     const channels = run.shapes.gamma[0]!
     const plan = channelLanes(gpu, x.length / channels, channels)
     const { constants } = plan
+    const needsOwn = needs.x || needs.gamma || needs.beta
     let g: F32 = dy
     if (y) {
       g = needs.residual ? run.gradientOf('residual') : run.temporary('f32', x.shape)
-      gpu.dispatch(kernels.relu_backward, {
-        ...elementwiseCall(gpu, g, {}),
-        buffers: { y, dy, dx: g },
-      })
+      if (!needsOwn)
+        gpu.dispatch(kernels.relu_backward, {
+          ...elementwiseCall(gpu, g, {}),
+          buffers: { y, dy, dx: g },
+        })
     }
     const residual = needs.residual ? (y ? g : dy.retain()) : undefined
-    if (!needs.x && !needs.gamma && !needs.beta) return { residual }
+    if (!needsOwn) return { residual }
     const conditions = { C4: plan.c4, RELU: relu && !y }
     const parts = run.temporary('f32', [plan.parts, 2, channels])
     gpu.dispatch(kernels.batch_norm_backward_reduce, {
       constants,
-      conditions,
-      buffers: { x, dy: g, channel, parts },
+      conditions: { ...conditions, MASK: !!y },
+      buffers: { x, dy, channel, y: y ?? x, parts, g: y ? g : run.temporary('f32', [1]) },
       params: plan.walk,
       workgroups: plan.workgroups,
     })
@@ -202,10 +208,14 @@ export const batchNorm = defineOp<
     const dbeta = needs.beta ? run.gradientOf('beta') : run.temporary('f32', [channels])
     const coefficients = run.temporary('f32', [5, channels])
     gpu.dispatch(kernels.batch_norm_backward_combine, {
-      constants,
       buffers: { parts, channel, dgamma, dbeta, coefficients },
-      params: { channels, rows: plan.walk.rows, parts: plan.parts, centred: training ? 1 : 0 },
-      workgroups: plan.perChannel,
+      ...elementwiseCall(
+        gpu,
+        dgamma,
+        { rows: plan.walk.rows, parts: plan.parts, centred: training ? 1 : 0 },
+        plan.c4 ? 4 : 1,
+      ),
+      conditions: { C4: plan.c4 },
     })
     const dx = needs.x ? run.gradientOf('x') : undefined
     if (dx)
