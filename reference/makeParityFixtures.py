@@ -37,8 +37,11 @@ CONFIGURATIONS = {'sixteenth': (1 / 16, False), 'quarter': (1 / 4, True)}
 OBJECTIVES = {'softmax': softmax_cross_entropy, 'squaredError': squared_error}
 
 
-def fill(model, dtype, beta_shift=0.0):
-    """Sets every parameter from the hash, in module order (k counts convolutions and norms)."""
+def fill(model, dtype, beta_shift=0.0, stem_shift=None):
+    """Sets every parameter from the hash, in module order (k counts convolutions and norms).
+
+    `beta_shift` is added to every beta but those of bn3, `stem_shift` instead to that of the stem.
+    """
     k_conv = k_norm = 0
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
@@ -54,14 +57,16 @@ def fill(model, dtype, beta_shift=0.0):
                 gamma = np.float32(LAST_GAMMA) * gamma
             module.weight.data = weight_from_engine(gamma, dtype)
             offset = 0.0 if name.endswith('bn3') else beta_shift
+            if name == 'bn1' and stem_shift is not None:
+                offset = stem_shift
             beta = hash_tensor((n,), SEEDS['beta'] + k_norm, 0.1, offset)
             module.bias.data = weight_from_engine(beta, dtype)
             k_norm += 1
         elif isinstance(module, nn.Linear):
             scale = 2 / math.sqrt(module.in_features)
-            weight = hash_tensor((module.in_features, CLASSES), SEEDS['fcWeight'], scale)
+            weight = hash_tensor((module.in_features, module.out_features), SEEDS['fcWeight'], scale)
             module.weight.data = weight_from_engine(weight, dtype)
-            bias = hash_tensor((CLASSES,), SEEDS['fcBias'], scale)
+            bias = hash_tensor((module.out_features,), SEEDS['fcBias'], scale)
             module.bias.data = weight_from_engine(bias, dtype)
     return model.to(dtype)
 

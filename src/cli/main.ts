@@ -5,6 +5,8 @@ import { benchCommand } from './bench.ts'
 import { ckaCommand } from './cka.ts'
 import { collapseCommand } from './collapse.ts'
 import { doctorCommand } from './doctor.ts'
+import { evalCommand } from './eval.ts'
+import { featuresCommand } from './features.ts'
 import { lossCommand } from './loss.ts'
 import { quickstartCommand } from './quickstart.ts'
 import { separationCommand } from './separation.ts'
@@ -27,6 +29,8 @@ const program = new Command('gramgrad')
 const commands = [
   quickstartCommand(),
   trainCommand(),
+  evalCommand(),
+  featuresCommand(),
   doctorCommand(),
   lossCommand(),
   benchCommand(),

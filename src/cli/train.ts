@@ -1,7 +1,7 @@
 import process from 'node:process'
 import { Command, Option } from 'commander'
-import type { Dataset } from '../data/dataset.ts'
-import { openDataset } from '../data/registry.ts'
+import type { ImageDataset } from '../data/imageSource.ts'
+import { openImageDataset } from '../data/registry.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
@@ -11,7 +11,8 @@ import {
   completeConfig,
   type TrainConfig,
 } from '../train/config.ts'
-import { top1 } from '../train/evaluate.ts'
+import { imageInput } from '../train/decodedInput.ts'
+import { accuracy } from '../train/evaluate.ts'
 import { differences, RunFolder } from '../train/runFolder.ts'
 import { TrainingInterrupted, type TrainOutcome, train } from '../train/trainer.ts'
 import { Progress } from './progress.ts'
@@ -45,6 +46,9 @@ const DEFAULTS = {
 /** Settings that may change when a run goes on. */
 const CHANGEABLE: readonly string[] = ['maxSteps'] satisfies SettingName[]
 
+/** Sides below this are those of small images. */
+const SMALL = 64
+
 interface Options {
   readonly config?: string
   readonly out: string
@@ -77,6 +81,7 @@ export function trainCommand(): Command {
   return command
     .option('--keep <N>', 'checkpoints to keep besides the best', count, 2)
     .option('--checkpoint-minutes <N>', 'between checkpoints within an epoch', count, 10)
+    .option('--no-augment', 'training images as they are')
     .option('--no-test', 'skip the accuracy on the test images')
     .option('--overwrite', 'replace another run in the folder')
     .option('--unsafe-fast', "turn the driver's index clamping off")
@@ -105,13 +110,14 @@ async function run(
   const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
   try {
     progress.say(
-      `${gpu.profile.driver}; ${config.trainImages} training and ${dataset.test.count} test images of ${dataset.name}`,
+      `${gpu.profile.driver}; ${config.trainImages} training and ${dataset.test?.count ?? 'no'} test images of ${dataset.name}`,
     )
     const task = progress.task('Training', config.maxSteps ?? config.steps, 'steps')
     const outcome = await train(gpu, dataset, objective, config, folder, {
       signal: interrupt.signal,
       keepCheckpoints: options.keep,
       checkpointMinutes: options.checkpointMinutes,
+      onProblem: (problem) => progress.say(problem.message),
       onProgress: ({ step, steps, loss, imagesPerSecond }) =>
         task.update(
           step,
@@ -119,21 +125,21 @@ async function run(
           steps,
         ),
     })
-    const accuracy = options.test ? await testAccuracy(gpu, progress, dataset, outcome) : null
+    const top1 = options.test ? await testAccuracy(gpu, progress, dataset, config, outcome) : null
     progress.stop()
     const report = {
       run: folder,
       epochs: outcome.steps / Math.floor((config.trainImages - config.holdOut) / config.batch),
       steps: outcome.steps,
       loss: finalLoss(outcome),
-      top1: accuracy,
+      top1,
       imagesPerSecond: outcome.imagesPerSecond,
-      ...(accuracy === null ? { undefined: { top1: '--no-test was given' } } : {}),
+      ...(top1 === null ? { undefined: { top1: whyUntested(options) } } : {}),
     }
     process.stdout.write(
       options.json
         ? `${JSON.stringify(report)}\n`
-        : `${folder}: ${report.steps} steps, loss ${report.loss}, ${accuracy === null ? '' : `top-1 ${(100 * accuracy).toFixed(2)} %, `}${report.imagesPerSecond.toFixed(1)} images/s\n`,
+        : `${folder}: ${report.steps} steps, loss ${report.loss}, ${top1 === null ? '' : `top-1 ${(100 * top1).toFixed(2)} %, `}${report.imagesPerSecond.toFixed(1)} images/s\n`,
     )
   } catch (error) {
     progress.stop()
@@ -147,21 +153,34 @@ async function run(
   }
 }
 
-function testAccuracy(
+/** Share of the test images that are right, or null where there are none. */
+async function testAccuracy(
   gpu: Gpu,
   progress: Progress,
-  dataset: Dataset,
+  dataset: ImageDataset,
+  config: CompleteConfig,
   { model }: TrainOutcome,
-): Promise<number> {
+): Promise<number | null> {
+  if (!dataset.test) return null
   const task = progress.task('Testing', dataset.test.count, 'images')
-  return top1(gpu, model, dataset, dataset.test, (done) => task.update(done))
+  const say = (problem: Error) => progress.say(problem.message)
+  const input = imageInput(gpu, dataset, dataset.test, config, say)
+  try {
+    return await accuracy(gpu, model, input, (done) => task.update(done))
+  } finally {
+    input.release()
+  }
+}
+
+function whyUntested({ test }: Options): string {
+  return test ? 'the data set has no test images' : '--no-test was given'
 }
 
 class UsageError extends Error {}
 
 interface Prepared {
   readonly folder: string
-  readonly dataset: Dataset
+  readonly dataset: ImageDataset
   readonly objective: Objective
   readonly config: CompleteConfig
 }
@@ -169,9 +188,12 @@ interface Prepared {
 /** @throws UsageError naming the setting that is wrong, Error on a data set or folder that is */
 async function prepare(file: string | undefined, options: Options & Settings): Promise<Prepared> {
   const names = Object.keys(trainSettings) as SettingName[]
-  const given = Object.fromEntries(
+  const asked: Record<string, unknown> = Object.fromEntries(
     names.filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
-  ) as Settings
+  )
+  if (options.augment === false)
+    Object.assign(asked, { augment: 'none', autoAugment: false, mixup: 0 })
+  const given: Settings = asked
   const folder = options.resume ?? options.out
   if (options.resume !== undefined) {
     const fixed = Object.keys(given).find((name) => !CHANGEABLE.includes(name))
@@ -190,7 +212,7 @@ async function prepare(file: string | undefined, options: Options & Settings): P
   if (name === undefined)
     throw new UsageError('no data set is given: --dataset NAME, or dataset in the configuration')
   const definition = usage(() => objectiveNamed(settings.loss as string))
-  const dataset = await openDataset(name)
+  const dataset = await openImageDataset(name)
   const { variant: _, ...set } = (settings.set ?? {}) as Record<string, number>
   const variant = (settings.variant ??
     (settings.set as Settings | undefined)?.variant ??
@@ -198,7 +220,7 @@ async function prepare(file: string | undefined, options: Options & Settings): P
   const objective = usage(() => instantiate(definition, dataset.classes, set, { variant }))
   const config = usage(() => configOf(settings, given, objective, dataset))
   if (!options.overwrite) await refuseOther(folder, config)
-  return { folder, dataset: normalised(dataset, config), objective, config }
+  return { folder, dataset, objective, config }
 }
 
 function usage<T>(body: () => T): T {
@@ -210,7 +232,7 @@ function usage<T>(body: () => T): T {
 }
 
 async function fromConfig(folder: string, config: CompleteConfig): Promise<Prepared> {
-  const dataset = await openDataset(config.dataset)
+  const dataset = await openImageDataset(config.dataset)
   const { hyperparameters, variant } = config
   const objective = instantiate(
     objectiveNamed(config.objective),
@@ -220,7 +242,7 @@ async function fromConfig(folder: string, config: CompleteConfig): Promise<Prepa
       variant,
     },
   )
-  return { folder, dataset: normalised(dataset, config), objective, config }
+  return { folder, dataset, objective, config }
 }
 
 /** The settings as the trainer takes them: lengths in steps, hyperparameters filled in. */
@@ -228,7 +250,7 @@ function configOf(
   settings: Settings,
   given: Settings,
   objective: Objective,
-  dataset: Dataset,
+  dataset: ImageDataset,
 ): CompleteConfig {
   const { loss, set, epochs, steps, warmupEpochs, warmupSteps, ...rest } = settings
   const { batch, holdOut = 0 } = settings as { batch: number; holdOut?: number }
@@ -240,7 +262,13 @@ function configOf(
     const wins = given[name] ?? (given[epochsName] === undefined ? settings[name] : undefined)
     return (wins as number) ?? Math.round((settings[epochsName] as number) * perEpoch)
   }
+  const { statistics, size } = dataset
+  // f32 images are taken as they are; small ones are moved, large ones and those of any size cropped.
+  const small = size !== undefined && Math.max(size.height, size.width) < SMALL
+  const augment = !statistics ? 'none' : small ? 'pad' : 'random-resized'
   const config = completeConfig({
+    augment,
+    ...statistics,
     ...(rest as unknown as TrainConfig),
     objective: objective.name,
     variant: objective.variant,
@@ -262,10 +290,6 @@ async function refuseOther(folder: string, config: CompleteConfig): Promise<void
     throw new UsageError(
       `${folder} holds a run whose ${name} is ${JSON.stringify(stored[name])}, not ${JSON.stringify(config[name])}: give another --out, or --overwrite`,
     )
-}
-
-function normalised(dataset: Dataset, { mean, std }: CompleteConfig): Dataset {
-  return { ...dataset, ...(mean ? { mean: [...mean] } : {}), ...(std ? { std: [...std] } : {}) }
 }
 
 /** Mean loss of the last epoch, or of the steps where there is none. */

@@ -4,7 +4,7 @@ import { readFileBytes } from '../data/files.ts'
 import { initialisations } from '../nn/initialisation.ts'
 import { architectures, poolings, stems } from '../nn/resnet.ts'
 import { decayStarts, scheduleNames } from '../optim/schedule.ts'
-import { shuffles } from '../train/config.ts'
+import { augmentations, filters, shuffles } from '../train/config.ts'
 
 type Kind = 'number' | 'boolean' | 'text' | 'numbers' | 'table' | readonly string[]
 
@@ -15,7 +15,10 @@ interface Setting {
 
 /** What a run is asked for with: an option each, and a key of a configuration file. */
 export const trainSettings = {
-  dataset: { kind: 'text', help: 'fashion-mnist or idx:PATH' },
+  dataset: {
+    kind: 'text',
+    help: 'fashion-mnist, or FORMAT:PATH: cifar10, cifar100, idx, folder ...',
+  },
   mean: { kind: 'numbers', help: 'of each channel, pixels in [0, 1]; default: the data set’s own' },
   std: { kind: 'numbers', help: 'likewise' },
   loss: { kind: 'text', help: 'softmax, label-smoothing, ... or a combination' },
@@ -33,6 +36,12 @@ export const trainSettings = {
   maxSteps: { kind: 'number', help: 'stop earlier; the schedule stays' },
   batch: { kind: 'number', help: 'images a step' },
   microBatch: { kind: 'number', help: 'images at once, which share batch statistics' },
+  imageSize: { kind: 'number', help: 'rows and columns of the network’s input' },
+  augment: { kind: augmentations, help: 'crops of training images, with mirroring' },
+  autoAugment: { kind: 'boolean', help: 'the policy for ImageNet' },
+  mixup: { kind: 'number', help: 'alpha, 0 for none' },
+  filter: { kind: filters, help: 'for resizing' },
+  antialias: { kind: 'boolean', help: 'when resizing' },
   shuffle: { kind: shuffles, help: 'order of the images' },
   lr: { kind: 'number', help: 'highest learning rate' },
   schedule: { kind: scheduleNames, help: 'of the learning rate' },

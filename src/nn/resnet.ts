@@ -77,6 +77,8 @@ export class ResNet {
   readonly #stem: Conv2d
   readonly #stemNorm: BatchNorm2d
   readonly #pool: (typeof poolings)[number] | undefined
+  readonly #small: boolean
+  readonly #expansion: number
   readonly #blocks: { name: string; block: ResidualBlock }[] = []
   readonly #fc: Linear
   readonly #head: Head | undefined
@@ -106,6 +108,8 @@ export class ResNet {
     })
     this.#stemNorm = new BatchNorm2d(set, 'bn1', planes)
     this.#pool = small ? undefined : pool
+    this.#small = small
+    this.#expansion = Block.expansion
     let inChannels = planes
     for (const [stage, blocks] of stages.entries())
       for (let i = 0; i < blocks; i++) {
@@ -125,6 +129,15 @@ export class ResNet {
     const shape = { inFeatures: inChannels, outFeatures: classes }
     this.#fc = new Linear(set, 'fc', shape, init, options.head?.initialBias)
     this.#head = options.head
+  }
+
+  /** Floats of the largest array of a forward pass over one image of this size. */
+  largestActivation(height: number, width: number): number {
+    const stemStride = this.#small ? 1 : 2
+    const pooled = this.#small ? 1 : 4
+    const pixels = (stride: number) => Math.ceil(height / stride) * Math.ceil(width / stride)
+    const stem = this.#stem.weight.spec.shape[3]!
+    return Math.max(pixels(stemStride) * stem, pixels(pooled) * stem * this.#expansion)
   }
 
   /** An equal network that has no memory yet. */

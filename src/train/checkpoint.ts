@@ -104,7 +104,7 @@ export async function readCheckpointWeights(runFolder: string, step: number): Pr
 }
 
 /** Steps of the checkpoints of a run, ascending. */
-async function checkpointSteps(runFolder: string): Promise<number[]> {
+export async function checkpointSteps(runFolder: string): Promise<number[]> {
   const names = await readdir(path.join(runFolder, FOLDER)).catch(() => [])
   return names
     .filter((name) => /^\d+\.safetensors$/.test(name))

@@ -1,3 +1,4 @@
+import type { Resampling } from '../data/augment/resampling.ts'
 import type { Variant } from '../losses/definition.ts'
 import { type Initialisation, initialisations } from '../nn/initialisation.ts'
 import { type Architecture, architectures, poolings, stems } from '../nn/resnet.ts'
@@ -7,6 +8,11 @@ import { checkSgdOptions } from '../optim/sgd.ts'
 
 /** How the training examples are ordered: anew each epoch, or as the data set has them. */
 export const shuffles = ['epoch', 'none'] as const
+
+/** Random resized crops (ImageNet), windows of padded images (CIFAR), or the images as they are. */
+export const augmentations = ['random-resized', 'pad', 'none'] as const
+
+export const filters = ['bilinear', 'bicubic'] as const
 
 /** Everything that decides what a training run computes. */
 export interface TrainConfig {
@@ -42,6 +48,18 @@ export interface TrainConfig {
   readonly batch: number
   /** Images that go through the network at once, and share batch statistics; default: `batch`. */
   readonly microBatch?: number
+  /** Rows and columns of the network's input; default: the images' own, at least 32, or 224. */
+  readonly imageSize?: number
+  /** How training images are cropped and mirrored; default none. */
+  readonly augment?: (typeof augmentations)[number]
+  /** AutoAugment's policy for ImageNet. Default false. */
+  readonly autoAugment?: boolean
+  /** Alpha of Mixup. Default 0, none. */
+  readonly mixup?: number
+  /** How images are resized. Default bilinear. */
+  readonly filter?: Resampling['filter']
+  /** Whether all source pixels under an output pixel count. Default true. */
+  readonly antialias?: boolean
   /** Default epoch. */
   readonly shuffle?: (typeof shuffles)[number]
   /** Highest learning rate. */
@@ -74,7 +92,7 @@ export interface TrainConfig {
 }
 
 /** What has no default value: it is off where it is absent. */
-type Optional = 'mean' | 'std' | 'weights' | 'maxSteps' | 'clipNorm' | 'earlyStop'
+type Optional = 'imageSize' | 'mean' | 'std' | 'weights' | 'maxSteps' | 'clipNorm' | 'earlyStop'
 
 /** A configuration with its defaults filled in. */
 export type CompleteConfig = Required<Omit<TrainConfig, Optional>> & Pick<TrainConfig, Optional>
@@ -90,6 +108,11 @@ export function completeConfig(config: TrainConfig): CompleteConfig {
     init: 'torchvision',
     zeroGamma: true,
     microBatch: config.batch,
+    augment: 'none',
+    autoAugment: false,
+    mixup: 0,
+    filter: 'bilinear',
+    antialias: true,
     shuffle: 'epoch',
     decay: 0.975,
     decayFrom: 'warmup',
@@ -112,6 +135,7 @@ const LEAST = {
   warmupSteps: 0,
   holdOut: 0,
   earlyStop: 1,
+  imageSize: 1,
   logEvery: 1,
 }
 
@@ -122,6 +146,8 @@ const CHOICES = {
   init: initialisations,
   variant: ['paper', 'released'],
   shuffle: shuffles,
+  augment: augmentations,
+  filter: filters,
   schedule: scheduleNames,
   decayFrom: decayStarts,
 } as const
@@ -139,11 +165,13 @@ export function checkConfig(config: CompleteConfig, count: number): void {
   for (const [name, known] of Object.entries(CHOICES) as [keyof typeof CHOICES, string[]][])
     if (!known.includes(config[name]))
       throw new Error(`${name} is ${config[name]}, expected one of ${known.join(', ')}`)
-  const { width, lr, lossScale, decay, warmupSteps, steps, ema } = config
+  const { width, lr, lossScale, mixup, decay, warmupSteps, steps, ema } = config
   checkBatch(config, count)
   for (const [name, value] of Object.entries({ width, lr, lossScale }))
     if (!(value > 0 && Number.isFinite(value)))
       throw new Error(`${name} is ${value}, expected a number above 0`)
+  if (!(mixup >= 0 && Number.isFinite(mixup)))
+    throw new Error(`mixup is ${mixup}, expected a number of at least 0`)
   if (!(decay > 0 && decay <= 1)) throw new Error(`decay is ${decay}, expected a number in (0, 1]`)
   if (warmupSteps > steps)
     throw new Error(`warmupSteps is ${warmupSteps}, expected at most the ${steps} steps of the run`)

@@ -1,3 +1,4 @@
+import type { BadImageError } from '../data/imageSource.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import type { MetricsLine } from './runFolder.ts'
 
@@ -14,6 +15,8 @@ export interface TrainHooks {
   readonly onProgress?: (progress: TrainProgress) => void
   /** When aborted, the run writes a checkpoint and throws `TrainingInterrupted`. */
   readonly signal?: AbortSignal
+  /** Told of each file that gives no image; another example stands in for it. */
+  readonly onProblem?: (problem: BadImageError) => void
   /** Checkpoints to keep besides the best. Default 2. */
   readonly keepCheckpoints?: number
   /** Minutes between checkpoints, besides that of each epoch. Default 10. */

@@ -1,5 +1,5 @@
+import { mixTargets } from '../data/augment/mixup.ts'
 import { TrainingOrder } from '../data/batches.ts'
-import type { Dataset, ImageSplit } from '../data/dataset.ts'
 import { readSafetensors, writeSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Pacer } from '../gpu/pacer.ts'
@@ -16,8 +16,8 @@ import {
   type TrainState,
 } from './checkpoint.ts'
 import type { CompleteConfig } from './config.ts'
-import { top1 } from './evaluate.ts'
-import type { TrainInput } from './input.ts'
+import { accuracy } from './evaluate.ts'
+import type { BatchRequest, ImageInput, ReadyBatch } from './input.ts'
 import { MetricsLog } from './metricsLog.ts'
 import { type TrainHooks, TrainingInterrupted, type TrainOutcome } from './outcome.ts'
 import { type RunFolder, WEIGHTS } from './runFolder.ts'
@@ -27,9 +27,8 @@ const REPORT_MILLISECONDS = 2000
 
 /** What a run is made of. */
 export interface Run {
-  readonly dataset: Dataset
-  readonly input: TrainInput
-  readonly heldOut: ImageSplit | undefined
+  readonly input: ImageInput
+  readonly heldOut: ImageInput | undefined
   readonly objective: Objective
   readonly config: CompleteConfig
   readonly folder: RunFolder
@@ -118,11 +117,21 @@ class Session {
       firstStep: this.#first,
       microBatches: parts,
       lossScale: config.lossScale,
+      softTargets: config.mixup > 0,
       ...(averages ? { averages } : {}),
     })
   }
 
   async takeSteps(): Promise<Result> {
+    const batches = this.run.input.trainingBatches(this.#requests(this.#first))
+    try {
+      return await this.#takeStepsOn(batches)
+    } finally {
+      await batches.return()
+    }
+  }
+
+  async #takeStepsOn(batches: AsyncGenerator<ReadyBatch>): Promise<Result> {
     const { config, hooks, folder, last } = this.run
     const start = performance.now()
     let reportedAt = start
@@ -134,7 +143,7 @@ class Session {
         await folder.log(`interrupted after step ${at}`)
         throw new TrainingInterrupted(at)
       }
-      await this.#takeStep(at)
+      await this.#takeStep(at, batches)
       const isReported = performance.now() - reportedAt >= REPORT_MILLISECONDS || at + 1 === last
       if (isReported) {
         await this.#pacer.finish()
@@ -174,28 +183,42 @@ class Session {
     return learningRate(at, { ...config, stepsPerEpoch, totalSteps: config.steps })
   }
 
-  async #takeStep(at: number): Promise<void> {
-    const { gpu, run } = this
-    const { config, input } = run
-    const batch = this.#order.batch(at)
+  /** The micro-batches from a step on. */
+  *#requests(first: number): Generator<BatchRequest> {
+    const { config, last } = this.run
+    const { batch, microBatch } = config
+    for (let at = first; at < last; at++) {
+      const examples = this.#order.batch(at)
+      const epoch = Math.floor(at / this.#order.batchesPerEpoch)
+      for (let start = 0; start < batch; start += microBatch) {
+        const draw = (at * batch + start) / microBatch
+        yield { examples: examples.subarray(start, start + microBatch), epoch, draw }
+      }
+    }
+  }
+
+  async #takeStep(at: number, batches: AsyncGenerator<ReadyBatch>): Promise<void> {
+    const { config, objective } = this.run
     const rates = {
       rate: this.#rate(at),
       averageWeight: config.ema > 0 ? emaWeight(at, config) : 0,
     }
     for (let part = 0; part * config.microBatch < config.batch; part++) {
-      const start = part * config.microBatch
-      const examples = batch.subarray(start, start + config.microBatch)
-      const labels = await input.load(gpu, examples, this.#step.images)
-      await this.#pacer.submit(() => this.#step.take(part, labels, rates))
+      const next = await batches.next()
+      if (next.done) throw new Error(`the images ended before step ${at + 1}`)
+      const { labels, mixing, write } = next.value
+      await write(this.#step.images)
+      const targets = mixing ? mixTargets(labels, objective.classes, mixing) : labels
+      await this.#pacer.submit(() => this.#step.take(part, targets, rates))
     }
   }
 
   async #endEpoch(): Promise<void> {
-    const { heldOut, dataset } = this.run
+    const { heldOut } = this.run
     await this.#pacer.finish()
     this.#log.add(await this.#step.losses())
     if (!heldOut) return
-    this.#log.addHeldOut(await top1(this.gpu, this.#evaluated, dataset, heldOut))
+    this.#log.addHeldOut(await accuracy(this.gpu, this.#evaluated, heldOut))
     this.#stops = this.#stopsEarly()
   }
 

@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs'
 import type { Dataset } from '../data/dataset.ts'
+import { type ImageDataset, type ImageSource, subset, toImageDataset } from '../data/imageSource.ts'
 import { readSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { Objective } from '../losses/objective.ts'
-import { ResNet } from '../nn/resnet.ts'
+import type { ResNet } from '../nn/resnet.ts'
 import { loadStateDict, type StoredTensor } from '../nn/stateDict.ts'
-import { checkConfig, completeConfig, type TrainConfig } from './config.ts'
-import { holdOut, MemoryInput, selectExamples } from './input.ts'
+import { type CompleteConfig, checkConfig, completeConfig, type TrainConfig } from './config.ts'
+import { imageInput } from './decodedInput.ts'
+import { holdOut, type ImageInput, MemoryInput } from './input.ts'
+import { networkOf } from './network.ts'
 import type { TrainHooks, TrainOutcome } from './outcome.ts'
 import { RunFolder, WEIGHTS } from './runFolder.ts'
 import { lockRunFolder } from './runLock.ts'
@@ -26,7 +29,7 @@ export { TrainingInterrupted } from './outcome.ts'
  */
 export async function train(
   gpu: Gpu,
-  dataset: Dataset,
+  dataset: Dataset | ImageDataset,
   objective: Objective,
   given: TrainConfig,
   runFolder: string,
@@ -34,13 +37,7 @@ export async function train(
 ): Promise<TrainOutcome> {
   const config = completeConfig(given)
   checkConfig(config, dataset.train.count)
-  const held = holdOut(dataset.train.count, config.holdOut, config.seed)
-  const some = config.holdOut > 0
-  const input = new MemoryInput(
-    dataset,
-    some ? selectExamples(dataset.train, held.kept) : dataset.train,
-  )
-  const heldOut = some ? selectExamples(dataset.train, held.heldOut) : undefined
+  const { input, heldOut } = inputsOf(gpu, dataset, config, hooks.onProblem)
   const model = networkOf(config, dataset.classes, objective)
   const folder = new RunFolder(runFolder)
   await folder.readConfig()
@@ -52,20 +49,52 @@ export async function train(
     const last = Math.min(config.steps, config.maxSteps ?? config.steps)
     const finished = resumes ? await loadFinished(gpu, folder, model, last) : undefined
     if (finished) return { model, metrics: await folder.metrics(finished.steps), ...finished }
-    const run = { dataset, input, heldOut, objective, config, folder, model, hooks, last }
+    const run = { input, heldOut, objective, config, folder, model, hooks, last }
     return { model, ...(await takeSteps(gpu, run)), reused: false }
   } catch (error) {
     model.parameters.release()
     throw error
   } finally {
+    input.release()
+    heldOut?.release()
     await unlock()
   }
 }
 
-/** The network of a configuration, without memory. */
-function networkOf(given: TrainConfig, classes: number, objective: Objective): ResNet {
-  const { arch, width, stem, pool, init, zeroGamma } = completeConfig(given)
-  return new ResNet({ arch, width, stem, pool, init, zeroGamma, classes, head: objective })
+/** Images to train on and those held out. */
+function inputsOf(
+  gpu: Gpu,
+  dataset: Dataset | ImageDataset,
+  config: CompleteConfig,
+  onProblem: TrainHooks['onProblem'],
+): { input: ImageInput; heldOut: ImageInput | undefined } {
+  const held = holdOut(dataset.train.count, config.holdOut, config.seed)
+  const some = config.holdOut > 0
+  if (isPlain(dataset, config))
+    return {
+      input: new MemoryInput(gpu, dataset, dataset.train, some ? held.kept : undefined),
+      heldOut: some ? new MemoryInput(gpu, dataset, dataset.train, held.heldOut) : undefined,
+    }
+  const images = isInMemory(dataset) ? toImageDataset(dataset) : dataset
+  const source = images.train
+  const of = (part: ImageSource) => imageInput(gpu, images, part, config, onProblem)
+  return {
+    input: of(some ? subset(source, held.kept) : source),
+    heldOut: some ? of(subset(source, held.heldOut)) : undefined,
+  }
+}
+
+function isInMemory(dataset: Dataset | ImageDataset): dataset is Dataset {
+  return 'images' in dataset.train
+}
+
+/** Whether the host's own preparation of images in memory is all that is asked for. */
+function isPlain(
+  dataset: Dataset | ImageDataset,
+  { augment, autoAugment, mixup, imageSize, mean, std }: CompleteConfig,
+): dataset is Dataset {
+  const asked = augment !== 'none' || autoAugment || mixup > 0
+  return isInMemory(dataset) && !(asked || imageSize || mean || std)
 }
 
 /** Loads the final weights where the run has come as far as `last` or stopped early. */
