@@ -77,7 +77,8 @@ export function fitTemperature(
   let low = 1 / RANGE[1]
   let high = 1 / RANGE[0]
   const at = (inverse: number) => slopes(logProbabilities, labels, classes, inverse)
-  if (at(high).first < 0)
+  // At most 0: far beyond all mistakes the slope underflows.
+  if (at(high).first <= 0)
     return { reason: 'the likelihood rises without end as the temperature falls: no mistakes' }
   if (at(low).first > 0)
     return {
