@@ -1,6 +1,6 @@
 // Times gramgrad and its peers on the same cases, in turn, and prints medians and ratios.
 //
-//   npm start -- [--only PART] [--engines LIST] [--runs N] [--json FILE]
+//   npm start -- [--only PART] [--engines LIST] [--runs N] [--limit S] [--json FILE]
 //
 // Every time is by the clock, from the call until the device has finished. An engine that fails, takes
 // longer than the limit or gives another result than PyTorch (without it, than gramgrad) has a blank.
@@ -21,7 +21,6 @@ const ENGINES = {
   'jax-js': [process.execPath, path.join(here, 'jaxWorker.mjs')],
   'PyTorch CPU': ['/usr/bin/python3', path.join(here, 'torchWorker.py'), THREADS],
 }
-const LIMIT_MS = 300_000
 /** Relative; sums of squares of f32 results in different orders of addition agree to 1e-5. */
 const TOLERANCE = 1e-3
 
@@ -30,10 +29,12 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: '' },
     engines: { type: 'string', default: Object.keys(ENGINES).join(',') },
     runs: { type: 'string', default: '5' },
+    limit: { type: 'string', default: '300' },
     json: { type: 'string' },
   },
 })
 const runs = Number(options.runs)
+const limit = Number(options.limit)
 const names = options.engines.split(',')
 for (const name of names)
   if (!ENGINES[name]) {
@@ -42,6 +43,11 @@ for (const name of names)
   }
 if (!Number.isInteger(runs) || runs < 1) {
   console.error(`--runs is ${options.runs}, expected an integer of at least 1`)
+  process.exit(2)
+}
+
+if (!(limit > 0)) {
+  console.error(`--limit is ${options.limit}, expected seconds, a number above 0`)
   process.exit(2)
 }
 
@@ -79,8 +85,8 @@ class Engine {
     let timer
     const late = new Promise((resolve) => {
       timer = setTimeout(
-        () => resolve({ reason: `no answer within ${LIMIT_MS / 1000} s`, isLate: true }),
-        LIMIT_MS,
+        () => resolve({ reason: `no answer within ${limit} s`, isLate: true }),
+        1000 * limit,
       )
     })
     const next = this.#answers

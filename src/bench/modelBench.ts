@@ -68,8 +68,10 @@ export interface ModelBenchResult {
   }
 }
 
-/** Steps in flight for one sample: one runs while the next is submitted, as in training. */
+/** Steps of one sample: one runs while the next is submitted, as in training. */
 const STEPS_A_SAMPLE = 3
+/** Milliseconds from which on a step is a sample by itself. */
+const LONG_STEP = 1000
 
 /** A tape that notes what ops save. */
 class SavingTape extends Tape {
@@ -182,20 +184,24 @@ export async function benchModel(gpu: Gpu, options: ModelBenchOptions): Promise<
   onProgress(0, total, 'first steps')
   const step = await BenchStep.record(gpu, options)
   // The first run is cut finely to be timed, so that the second is the first of its kind.
+  let once = 0
   for (let i = 0; i < 2; i++) {
+    const start = performance.now()
     step.run()
     await gpu.submitted()
+    once = performance.now() - start
   }
+  const steps = once > LONG_STEP ? 1 : STEPS_A_SAMPLE
   const before = gpu.memory()
   const samples: number[] = []
   const host: number[] = []
   for (let run = 0; run < runs; run++) {
     onProgress(run + 1, total, 'steps')
-    samples.push(await sample(gpu, step, host))
+    samples.push(await sample(gpu, step, steps, host))
   }
   const after = gpu.memory()
   onProgress(runs + 1, total, 'profile')
-  const profile = await profileProgram(gpu, step.program)
+  const profile = await medianProfile(gpu, step.program, runs)
   const ms = median(samples)
   const { dispatches, submissions } = step.program
   const result = {
@@ -217,18 +223,36 @@ export async function benchModel(gpu: Gpu, options: ModelBenchOptions): Promise<
   return result
 }
 
-/** Milliseconds a step, over a few steps. */
-async function sample(gpu: Gpu, step: BenchStep, host: number[]): Promise<number> {
+/** Milliseconds a step, over `steps` of them. */
+async function sample(gpu: Gpu, step: BenchStep, steps: number, host: number[]): Promise<number> {
   const pacer = new Pacer(gpu)
   const start = performance.now()
-  for (let i = 0; i < STEPS_A_SAMPLE; i++)
+  for (let i = 0; i < steps; i++)
     await pacer.submit(() => {
       const begin = performance.now()
       step.run()
       host.push(performance.now() - begin)
     })
   await pacer.finish()
-  return (performance.now() - start) / STEPS_A_SAMPLE
+  return (performance.now() - start) / steps
+}
+
+/** The median time of each dispatch: a busy machine stalls now one, now another. */
+async function medianProfile(
+  gpu: Gpu,
+  program: Program,
+  runs: number,
+): Promise<KernelTime[] | undefined> {
+  const profiles: KernelTime[][] = []
+  for (let run = 0; run < runs; run++) {
+    const profile = await profileProgram(gpu, program)
+    if (!profile) return undefined
+    profiles.push(profile)
+  }
+  return profiles[0]!.map(({ kernel }, i) => ({
+    kernel,
+    ms: median(profiles.map((profile) => profile[i]!.ms)),
+  }))
 }
 
 function sharesOf(profile: readonly KernelTime[]): KernelShare[] {
