@@ -55,56 +55,56 @@ export interface ConvolutionVariant {
   readonly subgroups?: boolean
   /** Whether channels are loaded four at a time where their count allows. */
   readonly vectorised?: boolean
+  /** Tiles of 16 columns instead of 32. */
+  readonly narrow?: boolean
+  /** One row of a tile a lane instead of four. */
+  readonly oneRow?: boolean
   /** Slices of the inner dimension of the weights' gradient. */
   readonly slices?: number
 }
 
-const COLUMNS = 16
 const MAX_WORKGROUPS = 65535
+/** Longest chain of additions in the gradient of the weights, for its rounding error. */
+const MAX_CHAIN = 16384
 
 interface Common {
   readonly lanes: number
-  readonly subgroups: boolean
-  readonly ci4: boolean
-  readonly co4: boolean
+  readonly conditions: {
+    readonly SUBGROUPS8: boolean
+    readonly CI4: boolean
+    readonly CO4: boolean
+  }
 }
 
 function common(gpu: Gpu, shape: ConvolutionShape, variant: ConvolutionVariant): Common {
   const vectorised = variant.vectorised ?? true
-  const subgroups = (variant.subgroups ?? true) && gpu.profile.subgroups8
   return {
     lanes: gpu.profile.lanes,
-    subgroups,
-    ci4: vectorised && shape.inChannels % 4 === 0,
-    co4: vectorised && shape.outChannels % 4 === 0,
+    conditions: {
+      SUBGROUPS8: (variant.subgroups ?? true) && gpu.profile.subgroups8,
+      CI4: vectorised && shape.inChannels % 4 === 0,
+      CO4: vectorised && shape.outChannels % 4 === 0,
+    },
   }
 }
 
-/** How the rows of y (or of dx) fall into tiles, and the tiles to workgroups. */
-function rowTiles(
-  gpu: Gpu,
-  lanes: number,
-  batch: number,
-  pixels: number,
-  columns: number,
-  variant: ConvolutionVariant,
-) {
-  const tileRows = 4 * lanes
-  // Half-empty tiles cost more than masking the padding does.
-  const flat = variant.flat ?? 2 * batch < tileRows
-  const tiles = flat ? Math.ceil((batch * pixels) / tileRows) : pixels * Math.ceil(batch / tileRows)
-  const columnTiles = Math.ceil(columns / COLUMNS)
-  const groups = Math.ceil(gpu.profile.targetWorkgroups / columnTiles)
-  const tilesPerGroup = Math.max(1, Math.floor(tiles / groups), Math.ceil(tiles / MAX_WORKGROUPS))
-  return {
-    flat,
-    tiles,
-    tilesPerGroup,
-    workgroups: [columnTiles, Math.ceil(tiles / tilesPerGroup), 1] as const,
-  }
+/** Columns of a tile: 16 where 32 would leave a good part of them empty. */
+function isNarrow(columns: number, variant: ConvolutionVariant): boolean {
+  const rest = columns % 32
+  return variant.narrow ?? (columns < 96 && rest > 0 && rest <= 16)
 }
 
-/** The launch of a kernel over the rows of y (or of dx), but for its buffers. */
+/** A convolution that touches each pixel alone, as a product with a row a pixel. */
+function foldPixels(shape: ConvolutionShape, variant: ConvolutionVariant): ConvolutionShape {
+  const { kernelHeight, kernelWidth, strideH, strideW, padH, padW } = shape
+  const isProduct =
+    kernelHeight * kernelWidth * strideH * strideW === 1 && padH + padW === 0 && !variant.flat
+  if (!isProduct) return shape
+  const rows = shape.batch * shape.inHeight * shape.inWidth
+  return productShape(rows, shape.inChannels, shape.outChannels)
+}
+
+/** The launch of a kernel over the rows of y (or of a phase of dx), but for its buffers. */
 function rowCall(
   gpu: Gpu,
   shape: ConvolutionShape,
@@ -112,55 +112,80 @@ function rowCall(
   columns: number,
   variant: ConvolutionVariant,
 ) {
-  const { lanes, subgroups, ci4, co4 } = common(gpu, shape, variant)
-  const plan = rowTiles(gpu, lanes, shape.batch, pixels, columns, variant)
+  const { lanes, conditions } = common(gpu, shape, variant)
+  const { batch } = shape
+  const oneRow = variant.oneRow ?? batch * pixels <= lanes
+  const narrow = isNarrow(columns, variant)
+  const tileRows = oneRow ? lanes : 4 * lanes
+  // Half-empty tiles cost more than masking the padding does.
+  const flat = variant.flat ?? (2 * batch < tileRows && pixels > 1)
+  const tiles = flat ? Math.ceil((batch * pixels) / tileRows) : pixels * Math.ceil(batch / tileRows)
+  const columnTiles = Math.ceil(columns / (narrow ? 16 : 32))
+  const groups = Math.ceil(gpu.profile.targetWorkgroups / columnTiles)
+  const tilesPerGroup = Math.max(1, Math.floor(tiles / groups), Math.ceil(tiles / MAX_WORKGROUPS))
   return {
     constants: { LANES: lanes },
-    conditions: { SUBGROUPS8: subgroups, FLAT: plan.flat, CI4: ci4, CO4: co4 },
-    params: { ...shape, tiles: plan.tiles, tilesPerGroup: plan.tilesPerGroup },
-    workgroups: plan.workgroups,
+    conditions: { ...conditions, FLAT: flat, ONE_ROW: oneRow, NARROW: narrow },
+    params: { ...shape, tiles, tilesPerGroup },
+    workgroups: [columnTiles, Math.ceil(tiles / tilesPerGroup), 1] as const,
   }
 }
 
 /** y = x * w, see shaders/conv2d/forward.wesl. */
 export function convolve(
   gpu: Gpu,
-  shape: ConvolutionShape,
+  given: ConvolutionShape,
   buffers: { x: GpuArray<'f32'>; w: GpuArray<'f32'>; y: GpuArray<'f32'> },
   variant: ConvolutionVariant = {},
 ): void {
+  const shape = foldPixels(given, variant)
   const pixels = shape.outHeight * shape.outWidth
   const call = rowCall(gpu, shape, pixels, shape.outChannels, variant)
   gpu.dispatch(kernels.conv2d_forward, { ...call, buffers })
 }
 
-/** The gradient of x, see shaders/conv2d/backward_data.wesl. */
+/** The gradient of x, see shaders/conv2d/backward_data.wesl: a dispatch a phase of the strides. */
 export function convolveBackwardData(
   gpu: Gpu,
-  shape: ConvolutionShape,
+  given: ConvolutionShape,
   buffers: { dy: GpuArray<'f32'>; w: GpuArray<'f32'>; dx: GpuArray<'f32'> },
   variant: ConvolutionVariant = {},
 ): void {
-  const pixels = shape.inHeight * shape.inWidth
-  const call = rowCall(gpu, shape, pixels, shape.inChannels, variant)
-  gpu.dispatch(kernels.conv2d_backward_data, { ...call, buffers })
+  const shape = foldPixels(given, variant)
+  const { strideH, strideW, inHeight, inWidth } = shape
+  for (let phaseH = 0; phaseH < Math.min(strideH, inHeight); phaseH++)
+    for (let phaseW = 0; phaseW < Math.min(strideW, inWidth); phaseW++) {
+      const phaseHeight = Math.ceil((inHeight - phaseH) / strideH)
+      const phaseWidth = Math.ceil((inWidth - phaseW) / strideW)
+      const call = rowCall(gpu, shape, phaseHeight * phaseWidth, shape.inChannels, variant)
+      gpu.dispatch(kernels.conv2d_backward_data, {
+        ...call,
+        params: { ...call.params, phaseH, phaseW, phaseHeight, phaseWidth },
+        buffers,
+      })
+    }
 }
 
 /** The gradient of w, see shaders/conv2d/backward_weights.wesl. */
 export function convolveBackwardWeights(
   gpu: Gpu,
-  shape: ConvolutionShape,
+  given: ConvolutionShape,
   buffers: { x: GpuArray<'f32'>; dy: GpuArray<'f32'>; dw: GpuArray<'f32'> },
   variant: ConvolutionVariant = {},
 ): void {
-  const { lanes, subgroups, ci4, co4 } = common(gpu, shape, variant)
-  const rows = shape.kernelHeight * shape.kernelWidth * shape.inChannels
-  const columnTiles = Math.ceil(shape.outChannels / COLUMNS)
+  const shape = foldPixels(given, variant)
+  const { lanes, conditions } = common(gpu, shape, variant)
+  const taps = shape.kernelHeight * shape.kernelWidth
+  const rows = taps * shape.inChannels
+  const narrow = isNarrow(shape.outChannels, variant)
+  const columnTiles = Math.ceil(shape.outChannels / (narrow ? 16 : 32))
   const rowGroups = Math.ceil(rows / (4 * lanes))
   const pixels = shape.outHeight * shape.outWidth
+  const chains = Math.ceil((shape.batch * pixels) / MAX_CHAIN)
   const wanted =
-    variant.slices ?? Math.ceil(gpu.profile.targetWorkgroups / (columnTiles * rowGroups))
-  const imagesPerSlice = Math.max(2, 2 * Math.ceil(shape.batch / wanted / 2))
+    variant.slices ??
+    Math.max(chains, Math.ceil(gpu.profile.targetWorkgroups / (columnTiles * rowGroups)))
+  const imagesPerSlice = Math.max(4, 4 * Math.ceil(shape.batch / wanted / 4))
   const imageSlices = Math.ceil(shape.batch / imagesPerSlice)
   const pixelsPerSlice = Math.ceil(pixels / Math.max(1, Math.floor(wanted / imageSlices)))
   const slices = imageSlices * Math.ceil(pixels / pixelsPerSlice)
@@ -169,10 +194,10 @@ export function convolveBackwardWeights(
   gpu.dispatch(kernels.conv2d_backward_weights, {
     constants: { LANES: lanes },
     conditions: {
-      SUBGROUPS8: subgroups,
-      ONE_TAP: shape.inChannels % (4 * lanes) === 0,
-      CI4: ci4,
-      CO4: co4,
+      ...conditions,
+      ONE_TAP: taps === 1 || shape.inChannels % (4 * lanes) === 0,
+      NARROW: narrow,
+      ONE_ROW: false,
     },
     buffers: { x: buffers.x, dy: buffers.dy, partials },
     params: { ...shape, imageSlices, imagesPerSlice, pixelsPerSlice },

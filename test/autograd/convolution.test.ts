@@ -17,40 +17,51 @@ import {
 
 type Size = [number, number, number, number]
 
-const shapes: [string, Size, Size, Conv2dAttributes][] = [
-  ['1x1', [2, 3, 5, 5], [1, 1, 5, 7], {}],
-  ['3x3 of 16, batch 33', [33, 4, 4, 16], [3, 3, 16, 16], { padding: 1 }],
-  ['3x3 stride 2', [5, 9, 8, 12], [3, 3, 12, 20], { stride: 2, padding: 1 }],
-  ['stem', [3, 17, 15, 3], [7, 7, 3, 16], { stride: 2, padding: 3 }],
-  ['valid 3x3', [2, 7, 6, 8], [3, 3, 8, 4], {}],
-  ['padding beyond (k-1)/2', [2, 5, 5, 4], [3, 3, 4, 8], { padding: 2 }],
+const shapes: [string, Size, Size, Conv2dAttributes, ...(keyof typeof variants)[]][] = [
+  ['1x1', [2, 3, 5, 5], [1, 1, 5, 7], {}, 'flat'],
+  ['3x3 of 16, batch 33', [33, 4, 4, 16], [3, 3, 16, 16], { padding: 1 }, 'scalar'],
+  ['3x3 stride 2', [5, 9, 8, 12], [3, 3, 12, 20], { stride: 2, padding: 1 }, 'wide'],
+  ['stem', [3, 17, 15, 3], [7, 7, 3, 16], { stride: 2, padding: 3 }, 'byPixel'],
+  ['valid 3x3', [2, 7, 6, 8], [3, 3, 8, 4], {}, 'oneSlice'],
+  ['padding beyond (k-1)/2', [2, 5, 5, 4], [3, 3, 4, 8], { padding: 2 }, 'sevenSlices'],
   ['2x2 stride 3', [2, 11, 10, 7], [2, 2, 7, 3], { stride: 3, padding: 1 }],
   ['dilation 2', [2, 9, 9, 4], [3, 3, 4, 4], { padding: 2, dilation: 2 }],
-  ['5x5, one channel', [1, 8, 7, 1], [5, 5, 1, 1], { padding: 2 }],
+  [
+    'dilation 2, stride 2',
+    [17, 7, 1, 7],
+    [3, 1, 7, 5],
+    { padding: [3, 0], dilation: 2, stride: 2 },
+  ],
+  ['5x5, one channel', [1, 8, 7, 1], [5, 5, 1, 1], { padding: 2 }, 'oneRow'],
   ['41 to 47 channels, width 55', [1, 3, 55, 41], [1, 3, 41, 47], { padding: [0, 1] }],
-  ['104 channels', [4, 2, 2, 104], [3, 3, 104, 40], { padding: 1 }],
-  ['one pixel, 64 channels', [16, 1, 1, 64], [3, 3, 64, 64], { padding: 1 }],
-  ['batch 1, 1x1 stride 2', [1, 8, 8, 32], [1, 1, 32, 64], { stride: 2 }],
+  ['55 channels, widths 41, 47', [1, 41, 47, 3], [3, 3, 3, 55], { stride: 3 }],
+  ['width 224', [1, 2, 224, 4], [2, 7, 4, 4], { padding: [1, 3], stride: [1, 2] }],
+  ['104 channels', [4, 2, 2, 104], [3, 3, 104, 40], { padding: 1 }, 'noSubgroups'],
+  ['440 channels, batch 33', [33, 1, 1, 440], [1, 1, 440, 104], {}],
+  ['one pixel, 64 channels', [8, 1, 1, 64], [3, 3, 64, 64], { padding: 1 }, 'narrowOneRow'],
+  ['batch 1, 1x1 stride 2', [1, 8, 8, 32], [1, 1, 32, 64], { stride: 2 }, 'noSubgroupsNarrow'],
 ]
 
-const variants: [string, ConvolutionVariant][] = [
-  ['chosen', {}],
-  ['flat', { flat: true }],
-  ['by pixel', { flat: false }],
-  ['no subgroups', { subgroups: false }],
-  ['no subgroups, flat', { subgroups: false, flat: true }],
-  ['scalar', { vectorised: false }],
-  ['scalar, no subgroups', { vectorised: false, subgroups: false }],
-  ['one slice', { slices: 1 }],
-  ['seven slices', { slices: 7 }],
-]
+const variants = {
+  chosen: {},
+  flat: { flat: true },
+  byPixel: { flat: false },
+  scalar: { vectorised: false },
+  wide: { narrow: false, oneRow: false },
+  oneRow: { oneRow: true, flat: true, narrow: false },
+  narrowOneRow: { narrow: true, oneRow: true },
+  noSubgroups: { subgroups: false },
+  noSubgroupsNarrow: { subgroups: false, narrow: true },
+  oneSlice: { slices: 1 },
+  sevenSlices: { slices: 7 },
+} satisfies Record<string, ConvolutionVariant>
 
 // f32 sums of up to a thousand products against float64: measured below 4e-7.
 const TOLERANCE = 2e-6
 
 test('every pass of every variant agrees with float64 and repeats bit for bit', async () => {
   const gpu = await openGpu()
-  for (const [name, xShape, wShape, attributes] of shapes) {
+  for (const [name, xShape, wShape, attributes, ...forced] of shapes) {
     const shape = convolutionShape(xShape, wShape, attributes)
     const size = (s: number[]) => s.reduce((a, b) => a * b, 1)
     const yShape = [shape.batch, shape.outHeight, shape.outWidth, shape.outChannels]
@@ -72,7 +83,8 @@ test('every pass of every variant agrees with float64 and repeats bit for bit', 
     const x = gpu.upload('f32', xShape, host.x)
     const w = gpu.upload('f32', wShape, host.w)
     const dy = gpu.upload('f32', yShape, host.dy)
-    for (const [variantName, variant] of variants) {
+    for (const variantName of ['chosen', ...forced] as const) {
+      const variant = variants[variantName]
       const run = async () => {
         const y = gpu.empty('f32', yShape)
         const dx = gpu.empty('f32', xShape)
