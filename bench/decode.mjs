@@ -5,7 +5,8 @@
 //   input    decoded by ImageInput, random resized crop, mirrored and normalised on the device
 //
 // in alternating rounds, and the ratio of the best rounds of `input` and `sharp`. On a software
-// driver the device's work takes time of the same cores. After `npm run setup`:
+// driver the device's work takes time of the same cores. The processor time of each, over all
+// threads, says the same where other programs share the cores. After `npm run setup`:
 //
 //   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency CORES] [--rounds 5] [--json]
 import fs from 'node:fs'
@@ -52,10 +53,16 @@ async function writeImages(folder) {
   }
 }
 
-async function rate(work) {
+/** Images a second, and milliseconds of processor time an image. */
+async function measure(work) {
   const start = performance.now()
+  const before = process.cpuUsage()
   await work()
-  return (1000 * images) / (performance.now() - start)
+  const { user, system } = process.cpuUsage(before)
+  return {
+    rate: (1000 * images) / (performance.now() - start),
+    processor: (user + system) / 1000 / images,
+  }
 }
 
 async function plainSharp(files) {
@@ -104,16 +111,22 @@ try {
     loader: () => loaderOnly(data),
     input: () => wholeInput(gpu, data),
   }
-  const rates = { sharp: [], loader: [], input: [] }
+  const found = { sharp: [], loader: [], input: [] }
   for (let round = 0; round <= rounds; round++) {
     for (const [name, work] of Object.entries(works)) {
-      const found = await rate(work)
+      const measured = await measure(work)
       // The first round compiles and warms up.
-      if (round > 0) rates[name].push(found)
+      if (round > 0) found[name].push(measured)
     }
   }
   const best = Object.fromEntries(
-    Object.entries(rates).map(([name, found]) => [name, Math.max(...found)]),
+    Object.entries(found).map(([name, all]) => [
+      name,
+      {
+        imagesPerSecond: Math.max(...all.map(({ rate }) => rate)),
+        processorMilliseconds: Math.min(...all.map(({ processor }) => processor)),
+      },
+    ]),
   )
   const report = {
     adapter: gpu.profile.adapter,
@@ -121,15 +134,20 @@ try {
     bytesPerImage: Math.round(bytes),
     batch,
     concurrency,
-    imagesPerSecond: best,
-    ratio: best.input / best.sharp,
+    ...best,
+    ratio: best.input.imagesPerSecond / best.sharp.imagesPerSecond,
+    processorRatio: best.sharp.processorMilliseconds / best.input.processorMilliseconds,
   }
   if (values.json) console.log(JSON.stringify(report))
   else {
     console.log(`${report.adapter}; ${images} JPEGs of ${report.bytesPerImage} bytes on average`)
-    for (const [name, found] of Object.entries(best))
-      console.log(`${name.padEnd(7)} ${found.toFixed(0).padStart(6)} images/s`)
+    for (const [name, { imagesPerSecond, processorMilliseconds }] of Object.entries(best))
+      console.log(
+        `${name.padEnd(7)} ${imagesPerSecond.toFixed(0).padStart(6)} images/s, ` +
+          `${processorMilliseconds.toFixed(2)} ms of processor time an image`,
+      )
     console.log(`input / sharp = ${report.ratio.toFixed(3)}`)
+    console.log(`by processor time = ${report.processorRatio.toFixed(3)}`)
   }
 } finally {
   gpu.close()

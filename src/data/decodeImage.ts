@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
-import sharp, { type Metadata } from 'sharp'
+import sharp from 'sharp'
 import { readFileBytes } from './files.ts'
+import { type ImageHeader, readImageHeader } from './imageHeader.ts'
 import { BadImageError, type LoadedImage } from './imageSource.ts'
 
 // libvips would spread one image over all cores; here each core has an image of its own.
@@ -75,15 +76,20 @@ export async function decodeImage(path: string, options: DecodeOptions = {}): Pr
 
 const INPUT = { failOn: 'error', ignoreIcc: true, limitInputPixels: false } as const
 
-async function readHeader(path: string, bytes: Uint8Array): Promise<Metadata> {
+type Header = Omit<ImageHeader, 'format'> & { readonly format: string }
+
+async function readHeader(path: string, bytes: Uint8Array): Promise<Header> {
+  const header = readImageHeader(bytes)
+  if (header) return header
   try {
-    return await sharp(bytes, INPUT).metadata()
+    const { format, height, width, space } = await sharp(bytes, INPUT).metadata()
+    return { format, height, width, isCmyk: space === 'cmyk' }
   } catch (error) {
     throw new BadImageError(path, `is no image: ${firstLine(error)}`, { cause: error })
   }
 }
 
-function checkHeader(path: string, header: Metadata, options: DecodeOptions): void {
+function checkHeader(path: string, header: Header, options: DecodeOptions): void {
   const { maxPixels = DEFAULT_MAX_PIXELS, mislabelled = 'refuse' } = options
   const { width, height, format } = header
   const promised = FORMATS[extname(path).toLowerCase()]
@@ -101,18 +107,17 @@ function checkHeader(path: string, header: Metadata, options: DecodeOptions): vo
 
 async function decodePixels(
   bytes: Uint8Array,
-  header: Metadata,
+  { isCmyk }: Header,
   { exifOrientation = false }: DecodeOptions,
 ): Promise<LoadedImage> {
-  const cmyk = header.space === 'cmyk'
   let pipeline = sharp(bytes, { ...INPUT, autoOrient: exifOrientation })
-  if (cmyk) pipeline = pipeline.pipelineColourspace('cmyk').toColourspace('cmyk')
+  if (isCmyk) pipeline = pipeline.pipelineColourspace('cmyk').toColourspace('cmyk')
   else pipeline = pipeline.removeAlpha().toColourspace('srgb')
   const { data, info } = await pipeline
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true })
   const { height, width } = info
-  if (cmyk) return { data: rgbOfCmyk(data), height, width, channels: 3 }
+  if (isCmyk) return { data: rgbOfCmyk(data), height, width, channels: 3 }
   return { data, height, width, channels: info.channels }
 }
 
