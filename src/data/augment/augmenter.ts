@@ -83,15 +83,17 @@ export class Augmenter {
           `as many plans and ${batch * height * width * 3} values`,
       )
     }
-    const pixels = this.#array('pixels', batch * height * width)
+    const changes = mixing !== undefined || plans.some(({ policy }) => policy?.length)
+    const isFused = this.#resampling.antialias && width % 4 === 0 && !changes
+    const pixels = isFused ? undefined : this.#array('pixels', batch * height * width)
     for (let first = 0; first < batch; ) {
       const end = groupEnd(plans, first)
-      this.#resize(images.slice(first, end), plans.slice(first, end), first, pixels)
+      this.#resize(images.slice(first, end), plans.slice(first, end), first, pixels ?? out)
       // The next group overwrites what this one reads.
       if (end < batch) await gpu.flush()
       first = end
     }
-    this.#normalize(this.#applyPolicies(plans, pixels), out, mixing)
+    if (pixels) this.#normalize(this.#applyPolicies(plans, pixels), out, mixing)
     await gpu.flush()
   }
 
@@ -102,11 +104,12 @@ export class Augmenter {
     this.#scratch.clear()
   }
 
+  /** @param target pixels, or the network's input itself. */
   #resize(
     images: readonly LoadedImage[],
     plans: readonly ImagePlan[],
     firstImage: number,
-    pixels: GpuArray<'u32'>,
+    target: GpuArray<'u32'> | GpuArray<'f32'>,
   ): void {
     const { gpu } = this
     const { height, width } = this.options
@@ -133,7 +136,7 @@ export class Augmenter {
         constants,
         conditions: { CUBIC, CORNER: points === 'corner' },
         params: { height, width, firstImage },
-        buffers: { plans: planArray, source, pixels },
+        buffers: { plans: planArray, source, pixels: target as GpuArray<'u32'> },
         workgroups,
       })
       return
@@ -146,11 +149,22 @@ export class Augmenter {
       buffers: { plans: planArray, source, mid },
       workgroups,
     })
+    if (target.dtype === 'f32') {
+      const coefficients = this.#coefficients
+      gpu.dispatch(kernels.augment_resize_normalize, {
+        constants,
+        conditions: { CUBIC },
+        params: { height, width4: width / 4, firstImage },
+        buffers: { plans: planArray, mid, coefficients, images: target as GpuArray<'f32'> },
+        workgroups,
+      })
+      return
+    }
     gpu.dispatch(kernels.augment_resize_vertical, {
       constants,
       conditions: { CUBIC },
       params: { height, width, firstImage },
-      buffers: { plans: planArray, mid, pixels },
+      buffers: { plans: planArray, mid, pixels: target as GpuArray<'u32'> },
       workgroups,
     })
   }
