@@ -3,12 +3,13 @@ import { convolve, convolveBackwardWeights, productShape } from '../autograd/con
 import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { GpuArray } from '../gpu/gpuArray.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
 import { centredClassMeans, type LayerSums, subtractClassMeans } from './classMeans.ts'
 import { ClassSeparation } from './classSeparation.ts'
 import { type CollapseOptions, type CollapseResult, collapseOf } from './collapseResult.ts'
 import { bindingLimit, checkBatch, type Layer } from './features.ts'
 import { type Labels, withLabels } from './labels.ts'
+import { sliceOf } from './slice.ts'
 import { eigenvalueNoise, symmetricEigen, symmetricMatrix } from './symmetricEigen.ts'
 import { UpperGram } from './upperGram.ts'
 
@@ -89,8 +90,8 @@ export class NeuralCollapse {
     if (present.length === 0) throw new Error('neural collapse: no batch was added')
     const means = centredClassMeans(gpu, this.#sums())
     const rows = gpu.zeros('f32', [2, classes, features], 'class means and weights')
-    gpu.copy(means, slice(rows, 0, classes * features))
-    if (weights) gpu.copy(weights, slice(rows, classes * features, classes * features))
+    gpu.copy(means, sliceOf(rows, 0, classes * features))
+    if (weights) gpu.copy(weights, sliceOf(rows, classes * features, classes * features))
     const gram = new UpperGram(gpu, 2 * classes, { centre: false })
     gram.add(rows, features)
     const upper = gram.take()
@@ -188,11 +189,6 @@ export class NeuralCollapse {
     const [{ features }] = this.#layers
     return { features, chunks: this.#moments.chunks(0), counts, variant: {} }
   }
-}
-
-/** Elements first .. first + count of an array, for a copy. */
-function slice(array: GpuArray<'f32'>, first: number, count: number): GpuArray<'f32'> {
-  return new GpuArray('f32', [count], array.storage, array.offset + 4 * first)
 }
 
 /** y = x^T x, of x [n, m]. */

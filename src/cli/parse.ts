@@ -12,6 +12,14 @@ export function integer(least: number): (text: string) => number {
   }
 }
 
+/** A number above 0. */
+export function positive(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > 0) || !Number.isFinite(value))
+    throw new InvalidArgumentError('expected a number above 0')
+  return value
+}
+
 /** Names with commas between. */
 export function nameList(text: string): readonly string[] {
   return text.split(',')

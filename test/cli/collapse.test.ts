@@ -43,6 +43,33 @@ test('collapse: the eight columns, with conventions, and null without weights', 
   assert.match((none.undefined as Record<string, string>).duality!, /no weights/)
 })
 
+test('hardness and distances, with their densities and pictures', async () => {
+  const hard = at('hardness.svg')
+  const result = await json(
+    ...['collapse', at('x.npy'), '--labels', at('labels.npy'), '--bandwidth', '1e-3'],
+    ...['--weights', at('weights.safetensors'), '--hardness', '--svg', hard],
+  )
+  const { perExample, mean } = result.hardness as { perExample: number[]; mean: number }
+  for (const [i, expected] of values('hardness').entries())
+    assert.ok(Math.abs(perExample[i]! - expected) < 1e-6)
+  assert.ok(mean > 0 && mean < 0.1)
+  assert.match(await readFile(hard, 'utf8'), /Angular visual hardness/)
+  const far = at('distances.svg')
+  const separation = await json(
+    ...['separation', at('x.npy'), '--labels', at('labels.npy'), '--distances', '1000'],
+    ...['--svg', far],
+  )
+  const { pairs, meanWithin } = separation.distances as {
+    pairs: { within: number }
+    meanWithin: number
+  }
+  const within = values('withinCosine')
+  assert.is(pairs.within, within.length)
+  // Half a bin of the histogram.
+  assert.ok(Math.abs(meanWithin - within.reduce((a, b) => a + b, 0) / within.length) < 5e-4)
+  assert.match(await readFile(far, 'utf8'), /Cosine distances between examples/)
+})
+
 test('spectrum: activations, centroids and weights, with a picture', async () => {
   const svg = at('spectrum.svg')
   const result = (await json(
@@ -76,6 +103,8 @@ test('what does not fit is named in one sentence', async () => {
       /narrow\.npy is \[10, 23\], expected \[classes, 24\]/,
     ],
     [[...args, '--weights', at('few.npy')], 1, /few\.npy: weights of 3 classes, .* up to 9/],
+    [[...args, '--hardness'], 2, /--hardness is an angle to weights/],
+    [['separation', at('x.npy'), '--svg', 'a.svg'], 2, /expected --distances too/],
     [[...args, '--ddof', '2'], 2, /--ddof.*Allowed choices are 0, 1/],
     [['collapse', fixtures, '--labels', at('labels.npy')], 1, /has \d+ layers, expected --layer/],
     [['spectrum', at('weights.safetensors'), '--layers', 'fc.bias'], 1, /has no layer fc\.bias/],

@@ -1,4 +1,5 @@
 import { type Chart, frameSpec, headingLayers } from './chart.ts'
+import { formatCount } from './format.ts'
 import { colours, objectiveStyles } from './theme.ts'
 
 const frame = {
@@ -109,5 +110,47 @@ export function spectrumChart(
     }),
     { title: 'rank' },
     { title: 'singular value / largest', log: true },
+  )
+}
+/** Densities of distances within (solid) and between (dashed) classes (as Figure E.3). */
+export function distanceChart(
+  layers: readonly {
+    label: string
+    at: readonly number[]
+    within: readonly number[] | null
+    between: readonly number[] | null
+    pairs: { within: number; between: number }
+  }[],
+): Chart {
+  const pairs = layers[0]!.pairs
+  return curveChart(
+    {
+      title: 'Cosine distances between examples',
+      subtitle: `within a class (solid, ${formatCount(pairs.within)} pairs) and between classes (dashed, ${formatCount(pairs.between)})`,
+      description: `Densities of cosine distances within and between classes of ${layers.map(({ label }) => label).join(', ')}.`,
+    },
+    layers.flatMap(({ label, at, within, between }) => [
+      { label: `${label}, within`, group: label, x: at, y: within ?? [] },
+      { label: `${label}, between`, group: label, x: at, y: between ?? [], dashed: true },
+    ]),
+    { title: 'cosine distance' },
+    { title: 'density' },
+  )
+}
+
+/** Density of angular visual hardness (as Figure E.1). */
+export function hardnessChart(density: {
+  at: readonly number[]
+  density: readonly number[]
+}): Chart {
+  return curveChart(
+    {
+      title: 'Angular visual hardness',
+      subtitle: 'angle to the own class over the sum of the angles to all classes',
+      description: 'Density of angular visual hardness.',
+    },
+    [{ label: 'examples', x: density.at, y: density.density }],
+    { title: 'angular visual hardness' },
+    { title: 'density' },
   )
 }
