@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import type { Estimator } from '../analysis/gramStack.ts'
 import type { CkaResult } from '../analysis/minibatchCka.ts'
 import { type CkaTiming, streamCka } from '../analysis/streamCka.ts'
+import { type FmaCeiling, measureFma } from '../bench/ceilings.ts'
 import { openGpu } from '../gpu/gpu.ts'
 import { ckaHeatMap } from '../study/report/ckaHeatMap.ts'
 import { FeatureFile } from './featureFiles.ts'
@@ -20,6 +21,7 @@ interface Options extends PictureOptions {
   readonly shuffle: boolean
   readonly memory: number
   readonly seed: number
+  readonly ceiling?: boolean
   readonly json?: boolean
 }
 
@@ -40,6 +42,10 @@ export function ckaCommand(): Command {
     .option('--no-shuffle', 'take minibatches in the order of the file')
     .option('--memory <BYTES>', 'for features and Gram matrices, as in 512MiB', bytes, 2 ** 30)
     .option('--seed <N>', 'seed of the order of the examples', integer(0), 0)
+    .option(
+      '--ceiling',
+      "measure this device's multiply-adds too, and compare Gram products with it",
+    )
     .option('--svg <OUT>', 'draw the matrix')
     .option('--png <OUT>', 'draw the matrix')
     .option('--json', 'print one JSON object')
@@ -70,7 +76,8 @@ async function run(pathA: string, pathB: string, options: Options): Promise<void
         })
         task.end()
         progress.stop()
-        process.stderr.write(`${describeTiming(result.timing)}\n`)
+        const ceiling = options.ceiling ? await measureFma(gpu) : undefined
+        process.stderr.write(`${describeTiming(result.timing, ceiling)}\n`)
         await writePicture(options, () =>
           ckaHeatMap(
             { ...pictured(result), a: basename(pathA), b: basename(pathB) },
@@ -79,7 +86,7 @@ async function run(pathA: string, pathB: string, options: Options): Promise<void
           ),
         )
         process.stdout.write(
-          options.json ? `${JSON.stringify(report(result))}\n` : describe(result),
+          options.json ? `${JSON.stringify(report(result, ceiling))}\n` : describe(result),
         )
       } finally {
         gpu.close()
@@ -111,7 +118,7 @@ function pictured({ layersA, layersB, matrix, undefined: reasons, ...rest }: Cka
 }
 
 /** The JSON object: single values where each file has one layer. */
-function report(result: CkaResult & { timing: CkaTiming }) {
+function report(result: CkaResult & { timing: CkaTiming }, ceiling?: FmaCeiling) {
   const { matrix, layersA, layersB, hsicXY, hsicXX, hsicYY, undefined: reasons } = result
   const { estimator, n, batches, timing } = result
   const isPair = layersA.length === 1 && layersB.length === 1
@@ -126,6 +133,7 @@ function report(result: CkaResult & { timing: CkaTiming }) {
     n,
     batches,
     timing,
+    ...(ceiling ? { ceiling } : {}),
   }
 }
 
@@ -147,8 +155,12 @@ function describe({ matrix, layersA, layersB, undefined: reasons, n, batches }: 
   ].join('')
 }
 
-function describeTiming({ seconds, gramSeconds, gramOperations, peakBytes }: CkaTiming): string {
+function describeTiming(timing: CkaTiming, ceiling?: FmaCeiling): string {
+  const { seconds, gramSeconds, gramOperations, peakBytes } = timing
   const share = ((100 * gramSeconds) / seconds).toFixed(0)
-  const rate = (gramOperations / gramSeconds / 1e9).toFixed(1)
-  return `${seconds.toFixed(1)} s, ${share} % of it in Gram products at ${rate} GFLOP/s; ${Math.ceil(peakBytes / 2 ** 20)} MiB on the device`
+  const gflops = gramOperations / gramSeconds / 1e9
+  const compared = ceiling
+    ? `, ${((100 * gflops) / ceiling.gflops).toFixed(0)} % of the ${ceiling.gflops.toFixed(1)} that this device's multiply-adds reach`
+    : ''
+  return `${seconds.toFixed(1)} s, ${share} % of it in Gram products at ${gflops.toFixed(1)} GFLOP/s${compared}; ${Math.ceil(peakBytes / 2 ** 20)} MiB on the device`
 }
