@@ -10,14 +10,18 @@ DTYPES = {'F32': np.dtype('<f4'), 'F64': np.dtype('<f8'), 'I32': np.dtype('<i4')
 
 
 def write_safetensors(path, tensors, metadata=None):
-    """`tensors`: name -> array, written as float32 in this order. `metadata`: name -> string."""
+    """`tensors`: name -> array, written in this order, as int32 or else float32.
+
+    `metadata`: name -> string.
+    """
     header, blocks, offset = {}, [], 0
     if metadata:
         header['__metadata__'] = metadata
     for name, array in tensors.items():
-        block = np.ascontiguousarray(array, DTYPES['F32'])
+        dtype = 'I32' if np.asarray(array).dtype == np.int32 else 'F32'
+        block = np.ascontiguousarray(array, DTYPES[dtype])
         end = offset + block.nbytes
-        header[name] = {'dtype': 'F32', 'shape': list(block.shape), 'data_offsets': [offset, end]}
+        header[name] = {'dtype': dtype, 'shape': list(block.shape), 'data_offsets': [offset, end]}
         blocks.append(block.tobytes())
         offset = end
     text = json.dumps(header, separators=(',', ':')).encode()

@@ -1,0 +1,210 @@
+"""Writes test/fixtures/transfer: linear probes and nearest neighbours by scikit-learn.
+
+For each set of features: `<name>.safetensors` (train and test features and labels, the rows held out
+for validation) and `<name>.json` with scikit-learn's answers in float64:
+
+    linear    at each of 45 lambdas the objective sum(CE) + lambda/2 |W|^2 at LogisticRegression's
+              solution (C = 1/lambda), that of Newton's method from there (scikit-learn's L-BFGS stops
+              early at small lambdas) and the accuracy on the held-out rows; the chosen lambda; of the
+              refit on all training rows the objective and the test predictions
+    knn       for each metric the leave-one-out accuracy of each k and the test predictions at the
+              best k, by KNeighborsClassifier
+
+    /usr/bin/python3 reference/makeTransferFixtures.py      # Debian's python3-sklearn, 3 minutes
+"""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from safetensorsFile import write_safetensors
+
+OUT = Path(__file__).resolve().parent.parent / 'test' / 'fixtures' / 'transfer'
+LAMBDAS = np.logspace(-6, 5, 45)
+MOST_NEIGHBOURS = 30
+
+
+def split(features, labels, n, rng):
+    order = rng.permutation(len(labels))
+    x, y = features.astype(np.float32)[order], labels[order].astype(np.int32)
+    validation = np.sort(rng.permutation(n)[: n // 4]).astype(np.int32)
+    return {
+        'train_features': x[:n],
+        'train_labels': y[:n],
+        'test_features': x[n:],
+        'test_labels': y[n:],
+        'validation': validation,
+    }
+
+
+def digits():
+    """8 x 8 handwritten digits as they are, 0..16: real data, some pixels constant."""
+    data = load_digits()
+    return split(data.data[:750], data.target[:750], 500, np.random.default_rng(1))
+
+
+def rectified(n=240, p=170, classes=5):
+    """Rectified features, more of them than examples, with one class rarer than the others."""
+    rng = np.random.default_rng(2)
+    labels = rng.choice(classes, size=n, p=[0.04] + [0.24] * 4)
+    centres = 0.7 * rng.standard_normal((classes, 24))
+    hidden = centres[labels] + 1.1 * rng.standard_normal((n, 24))
+    features = np.maximum(0, hidden @ rng.standard_normal((24, p)) + rng.standard_normal(p))
+    return split(features, labels, 160, rng)
+
+
+def ill_conditioned(n=600, p=64, classes=5):
+    """Deviations from 1e3 to 1e-4 along random axes, on a mean of 1e3; classes overlap."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(classes, size=n)
+    hidden = rng.standard_normal((classes, p))[labels] * 0.35 + rng.standard_normal((n, p))
+    axes, _ = np.linalg.qr(rng.standard_normal((p, p)))
+    features = hidden * np.logspace(3, -4, p) @ axes + 1e3 * rng.standard_normal(p)
+    return split(features, labels, 400, rng)
+
+
+def duplicated():
+    """Small integers, so that many distances tie, with every row there two or three times."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(4, size=90)
+    features = rng.integers(0, 4, size=(90, 12)) + (labels[:, None] + 2 * np.arange(12)) % 4
+    again = rng.integers(90, size=160)
+    mixed = np.where(rng.random(160) < 0.2, rng.integers(4, size=160), labels[again])
+    return split(
+        np.concatenate([features, features[again]]), np.concatenate([labels, mixed]), 180, rng
+    )
+
+
+def objective(w, x, y, lam, classes):
+    """Value and gradient at [p + 1, classes], in float64."""
+    w = w.reshape(x.shape[1] + 1, classes)
+    z = x @ w[:-1] + w[-1]
+    lse = logsumexp(z, axis=1)
+    d = np.exp(z - lse[:, None])
+    d[np.arange(len(y)), y] -= 1
+    value = np.sum(lse - z[np.arange(len(y)), y]) + lam / 2 * np.sum(w[:-1] ** 2)
+    return value, np.vstack([x.T @ d + lam * w[:-1], d.sum(0)])
+
+
+def minimise(w, x, y, lam, classes):
+    """The objective's minimum, by damped Newton steps from w."""
+    xe = np.hstack([x, np.ones((len(x), 1))])
+    size = xe.shape[1]
+    ridge = np.full((classes, size), lam)
+    ridge[:, -1] = 0
+    value, gradient = objective(w, x, y, lam, classes)
+    for _ in range(200):
+        z = xe @ w
+        p = np.exp(z - logsumexp(z, axis=1)[:, None])
+        hessian = np.zeros((classes, size, classes, size))
+        for a in range(classes):
+            for b in range(a + 1):
+                product = (xe * (p[:, a] * ((a == b) - p[:, b]))[:, None]).T @ xe
+                hessian[a, :, b, :] = hessian[b, :, a, :] = product
+        hessian = hessian.reshape(classes * size, classes * size)
+        diagonal = hessian.diagonal() + ridge.ravel()
+        # Biases are determined up to a constant: a touch of damping.
+        hessian[np.diag_indices_from(hessian)] = diagonal * (1 + 1e-12)
+        factor = 1 / np.sqrt(diagonal + 1e-300)
+        scaled = hessian * factor[:, None] * factor[None, :]
+        step = factor * np.linalg.solve(scaled, factor * gradient.T.ravel())
+        step = step.reshape(classes, size).T
+        decrement, length = np.sum(gradient * step), 1.0
+        while True:
+            trial = objective(w - length * step, x, y, lam, classes)
+            if trial[0] <= value - 1e-4 * length * decrement or length < 1e-6:
+                break
+            length /= 2
+        if length < 1e-6 or decrement < 1e-11 * value:
+            break
+        w, (value, gradient) = w - length * step, trial
+    return w, value
+
+
+def fit(x, y, lam, start=None):
+    """scikit-learn's solution, and the minimum that Newton's method finds from there."""
+    model = LogisticRegression(
+        C=1 / lam, solver='lbfgs', tol=1e-8, max_iter=5000, multi_class='multinomial',
+        warm_start=True,
+    )
+    if start is not None:
+        model.coef_, model.intercept_ = start[:-1].T.copy(), start[-1].copy()
+        model.classes_ = np.unique(y)
+    model.fit(x, y)
+    classes = len(model.classes_)
+    w = np.vstack([model.coef_.T, model.intercept_])
+    value = objective(w, x, y, lam, classes)[0]
+    w, minimum = minimise(w, x, y, lam, classes)
+    return value, minimum, model, w
+
+
+def linear(data):
+    x, y = data['train_features'].astype(np.float64), data['train_labels']
+    held = np.zeros(len(y), bool)
+    held[data['validation']] = True
+    objectives, minima, accuracies, start = [], [], [], None
+    for lam in LAMBDAS[::-1]:
+        value, minimum, model, start = fit(x[~held], y[~held], lam, start)
+        objectives.append(value)
+        minima.append(minimum)
+        accuracies.append(model.score(x[held], y[held]))
+    gaps = np.array(objectives) / np.array(minima) - 1
+    print('  scikit-learn above the minimum by', gaps.max(), flush=True)
+    # Of equal accuracies the strongest regularisation.
+    chosen = LAMBDAS[::-1][int(np.argmax(accuracies))]
+    value, minimum, model, w = fit(x, y, chosen)
+    return {
+        'lambdas': LAMBDAS.tolist(),
+        'objectives': objectives[::-1],
+        'minima': minima[::-1],
+        'accuracies': accuracies[::-1],
+        'lambda': float(chosen),
+        'objective': value,
+        'predictions': model.predict(data['test_features'].astype(np.float64)).tolist(),
+    }
+
+
+def neighbours(data, metric):
+    x, y = data['train_features'].astype(np.float64), data['train_labels']
+    tx = data['test_features'].astype(np.float64)
+    most = min(MOST_NEIGHBOURS, len(y) - 1)
+    accuracies = []
+    for k in range(1, most + 1):
+        model = KNeighborsClassifier(n_neighbors=k, metric=metric, algorithm='brute').fit(x, y)
+        # X=None: neighbours of the training rows, each itself left out by index.
+        indices = model.kneighbors(None, return_distance=False)
+        votes = np.stack([np.bincount(y[row], minlength=y.max() + 1) for row in indices])
+        accuracies.append(float(np.mean(votes.argmax(1) == y)))
+    k = int(np.argmax(accuracies)) + 1
+    model = KNeighborsClassifier(n_neighbors=k, metric=metric, algorithm='brute').fit(x, y)
+    return {'k': k, 'leave_one_out': accuracies, 'predictions': model.predict(tx).tolist()}
+
+
+def main():
+    warnings.filterwarnings('ignore')
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name, make, kinds in [
+        ('digits', digits, 'linear knn'),
+        ('rectified', rectified, 'linear knn'),
+        ('illConditioned', ill_conditioned, 'linear knn'),
+        ('duplicated', duplicated, 'knn'),
+    ]:
+        data = make()
+        write_safetensors(OUT / f'{name}.safetensors', data)
+        singular = np.linalg.svd(data['train_features'].astype(np.float64), compute_uv=False)
+        print(name, data['train_features'].shape, 'condition', singular[0] / singular[-1], flush=True)
+        answers = {}
+        if 'linear' in kinds:
+            answers['linear'] = linear(data)
+        answers['knn'] = {metric: neighbours(data, metric) for metric in ('euclidean', 'cosine')}
+        (OUT / f'{name}.json').write_text(json.dumps(answers) + '\n')
+
+
+if __name__ == '__main__':
+    main()
