@@ -6,9 +6,11 @@ for validation) and `<name>.json` with scikit-learn's answers in float64:
     linear    at each of 45 lambdas the objective sum(CE) + lambda/2 |W|^2 at LogisticRegression's
               solution (C = 1/lambda), that of Newton's method from there (scikit-learn's L-BFGS stops
               early at small lambdas) and the accuracy on the held-out rows; the chosen lambda; of the
-              refit on all training rows the objective and the test predictions
+              refit on all training rows the objective's minimum and the test predictions
     knn       for each metric the leave-one-out accuracy of each k and the test predictions at the
-              best k, by KNeighborsClassifier
+              best k. Which of equally near neighbours scikit-learn takes depends on its heap; here
+              its distances are put in order, equal ones by index. `tied` counts, for each k, rows
+              where that is a choice, and for all others KNeighborsClassifier must predict the same
 
     /usr/bin/python3 reference/makeTransferFixtures.py      # Debian's python3-sklearn, 3 minutes
 """
@@ -59,13 +61,13 @@ def rectified(n=240, p=170, classes=5):
     return split(features, labels, 160, rng)
 
 
-def ill_conditioned(n=600, p=64, classes=5):
-    """Deviations from 1e3 to 1e-4 along random axes, on a mean of 1e3; classes overlap."""
+def ill_conditioned(n=600, p=24, classes=4):
+    """Deviations from 1e3 to 1e-3 along random axes, on a mean of 1e3; classes overlap."""
     rng = np.random.default_rng(3)
     labels = rng.integers(classes, size=n)
-    hidden = rng.standard_normal((classes, p))[labels] * 0.35 + rng.standard_normal((n, p))
+    hidden = rng.standard_normal((classes, p))[labels] * 0.4 + rng.standard_normal((n, p))
     axes, _ = np.linalg.qr(rng.standard_normal((p, p)))
-    features = hidden * np.logspace(3, -4, p) @ axes + 1e3 * rng.standard_normal(p)
+    features = hidden * np.logspace(3, -3, p) @ axes + 1e3 * rng.standard_normal(p)
     return split(features, labels, 400, rng)
 
 
@@ -165,25 +167,48 @@ def linear(data):
         'minima': minima[::-1],
         'accuracies': accuracies[::-1],
         'lambda': float(chosen),
-        'objective': value,
+        'objective': minimum,
         'predictions': model.predict(data['test_features'].astype(np.float64)).tolist(),
     }
+
+
+def ordered(model, x):
+    """All neighbours of rows, nearest first, equal ones by index; distances to 12 digits."""
+    distances, indices = model.kneighbors(x, n_neighbors=model.n_samples_fit_ - (x is None))
+    distances = np.round(distances, 12)
+    order = np.lexsort((indices, distances), axis=1)
+    take = lambda array: np.take_along_axis(array, order, axis=1)
+    return take(distances), take(indices)
+
+
+def predict(distances, indices, y, k):
+    """Predictions, and the rows whose k-th and next neighbours are equally near."""
+    votes = np.stack([np.bincount(y[row], minlength=y.max() + 1) for row in indices[:, :k]])
+    tied = distances[:, k - 1] == distances[:, k] if k < distances.shape[1] else np.zeros(len(votes), bool)
+    return votes.argmax(1), tied
 
 
 def neighbours(data, metric):
     x, y = data['train_features'].astype(np.float64), data['train_labels']
     tx = data['test_features'].astype(np.float64)
     most = min(MOST_NEIGHBOURS, len(y) - 1)
-    accuracies = []
+    model = KNeighborsClassifier(metric=metric, algorithm='brute').fit(x, y)
+    # X=None: neighbours of the training rows, each itself left out by index.
+    near = ordered(model, None)
+    accuracies, ties = [], []
     for k in range(1, most + 1):
-        model = KNeighborsClassifier(n_neighbors=k, metric=metric, algorithm='brute').fit(x, y)
-        # X=None: neighbours of the training rows, each itself left out by index.
-        indices = model.kneighbors(None, return_distance=False)
-        votes = np.stack([np.bincount(y[row], minlength=y.max() + 1) for row in indices])
-        accuracies.append(float(np.mean(votes.argmax(1) == y)))
+        predictions, tied = predict(*near, y, k)
+        rows = model.kneighbors(None, n_neighbors=k, return_distance=False)
+        votes = np.stack([np.bincount(y[row], minlength=y.max() + 1) for row in rows])
+        assert np.array_equal(votes.argmax(1)[~tied], predictions[~tied])
+        accuracies.append(float(np.mean(predictions == y)))
+        ties.append(int(tied.sum()))
     k = int(np.argmax(accuracies)) + 1
-    model = KNeighborsClassifier(n_neighbors=k, metric=metric, algorithm='brute').fit(x, y)
-    return {'k': k, 'leave_one_out': accuracies, 'predictions': model.predict(tx).tolist()}
+    predictions, tied = predict(*ordered(model, tx), y, k)
+    direct = KNeighborsClassifier(n_neighbors=k, metric=metric, algorithm='brute').fit(x, y)
+    assert np.array_equal(direct.predict(tx)[~tied], predictions[~tied])
+    print('  knn', metric, 'k', k, 'rows tied at k', ties[k - 1], 'and of test', tied.sum(), flush=True)
+    return {'k': k, 'leave_one_out': accuracies, 'tied': ties, 'predictions': predictions.tolist()}
 
 
 def main():

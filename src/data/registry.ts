@@ -5,10 +5,12 @@ import { openIdxFamily } from './idxFamily.ts'
 import { openNpyImages, openSafetensorsImages } from './imageArrays.ts'
 import { type ImageFolderOptions, openImageFolder } from './imageFolder.ts'
 import { type ImageDataset, toImageDataset } from './imageSource.ts'
+import { installable, openInstalled } from './installed.ts'
 
 /** Data sets that a name alone opens. */
 const NAMED: Record<string, (options: FashionMnistOptions) => Promise<Dataset>> = {
   'fashion-mnist': openFashionMnist,
+  ...Object.fromEntries(installable.map((name) => [name, () => openInstalled(name)])),
 }
 
 /** File formats that are read into memory whole, opened as FORMAT:PATH. */

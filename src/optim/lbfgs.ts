@@ -7,13 +7,22 @@ export interface Evaluation {
 export interface LbfgsOptions {
   /** Computes the function; may run on a device. The gradient must be a new array each time. */
   readonly evaluate: (x: Float64Array) => Promise<Evaluation>
-  /** Ends the search. */
-  readonly isConverged: (at: Evaluation, x: Float64Array) => boolean
+  /**
+   * Ends the search.
+   *
+   * @param decrease by how much the function would fall along the next direction, were it quadratic
+   */
+  readonly isConverged: (at: Evaluation, decrease: number) => boolean
   /** Diagonal of an approximate inverse Hessian, all above 0; default 1. */
   readonly scale?: Float64Array
   /** Pairs of steps and gradient changes that are kept. Default 10. */
   readonly memory?: number
   readonly maxIterations: number
+  /**
+   * Called at every point before a step with the iterations done; returns whether the function became
+   * more precise there, so that it is computed anew.
+   */
+  readonly refine?: (x: Float64Array, iterations: number) => boolean
   /** Relative error of the values: what a step may raise them by and still be accepted. */
   readonly noise?: number
 }
@@ -64,10 +73,15 @@ export async function lbfgs(start: Float64Array, options: LbfgsOptions): Promise
   let evaluations = 1
   for (let iterations = 0; ; iterations++) {
     const finish = (end: LbfgsResult['end']) => ({ ...at, x, iterations, evaluations, end })
-    if (isConverged(at, x)) return finish('converged')
-    if (iterations === maxIterations) return finish('iterations')
+    if (options.refine?.(x, iterations)) {
+      evaluations++
+      at = await evaluate(x)
+    }
     const direction = newDirection(at.gradient, pairs, options.scale)
-    const search = new LineSearch(at, dot(at.gradient, direction), noise)
+    const slope = dot(at.gradient, direction)
+    if (isConverged(at, -slope / 2)) return finish('converged')
+    if (iterations === maxIterations) return finish('iterations')
+    const search = new LineSearch(at, slope, noise)
     const found = await search.run(async (length) => {
       evaluations++
       const point = x.map((value, i) => value + length * direction[i]!)

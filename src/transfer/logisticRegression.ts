@@ -26,6 +26,8 @@ const TOLERANCE = 1e-7
 const MAX_ITERATIONS = 2000
 /** Pairs that L-BFGS keeps. */
 const MEMORY = 20
+/** Iterations between two computations of logits in float64. */
+const REBASE_EVERY = 25
 /** Relative rounding error of a sum of float32 losses. */
 const NOISE = 1e-7
 
@@ -38,8 +40,8 @@ const NOISE = 1e-7
  * resolution of either. Its initial Hessian is the diagonal c n s_j² + lambda, with s_j the
  * features' deviation along axis j and c the mean curvature p (1 - p), taken from the mean loss.
  *
- * Converged means that a step by that Hessian would lower the objective by less than `tolerance` of
- * its value. A search that ends before, after `maxIterations` or at the end of float32's precision,
+ * Converged means that a step by that Hessian, and one by L-BFGS's own, would lower the objective by
+ * less than `tolerance` of its value. A search that ends before, after `maxIterations` or at the end of float32's precision,
  * is reported as not converged.
  *
  * @param start parameters to start from, for instance the fit at a neighbouring lambda
@@ -62,6 +64,7 @@ export async function fitLogistic(
     }
     return { value: value + (lambda / 2) * squares, gradient }
   }
+  problem.rebase(start)
   const { value } = await problem.evaluate(start)
   const curvature = Math.min(value / n, 1 - 1 / classes) / classes
   const scale = Float64Array.from(start, (_, i) => {
@@ -72,9 +75,15 @@ export async function fitLogistic(
   })
   const found: LbfgsResult = await lbfgs(start, {
     evaluate,
-    isConverged: (at) => decrement(at.gradient, scale) <= tolerance * at.value,
+    isConverged: (at, decrease) =>
+      Math.max(decrease, decrement(at.gradient, scale)) <= tolerance * at.value,
     scale,
     memory: MEMORY,
+    refine(x, iterations) {
+      if (iterations === 0 || iterations % REBASE_EVERY !== 0) return false
+      problem.rebase(x)
+      return true
+    },
     maxIterations,
     noise: NOISE,
   })

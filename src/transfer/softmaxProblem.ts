@@ -1,3 +1,4 @@
+import { add } from '../autograd/ops/add.ts'
 import { linear } from '../autograd/ops/linear.ts'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
@@ -5,6 +6,7 @@ import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { Program } from '../gpu/program.ts'
 import { softmaxCrossEntropy } from '../losses/softmax.ts'
+import { addCombination } from './combination.ts'
 import type { RotatedFeatures } from './rotation.ts'
 
 /** Rows of one product: float32 sums over them stay short, sums over pieces are in float64. */
@@ -13,9 +15,14 @@ const ROWS_TOGETHER = 4096
 /** Some rows, with what is computed of them. */
 interface Piece {
   readonly rows: number
+  /** [rows, width], on the host and on the device. */
+  readonly hostZ: Float32Array
   readonly z: GpuArray<'f32'>
+  readonly hostLabels: Uint32Array
   readonly labels: GpuArray<'u32'>
   readonly losses: GpuArray<'f32'>
+  /** [rows, classes]: logits at the base point, less that of the label. */
+  readonly base: GpuArray<'f32'>
 }
 
 interface Results {
@@ -30,6 +37,11 @@ interface Results {
  *
  * with its gradient, by the engine's matrix product and loss kernels. The features are uploaded once
  * and stay on the device; parameters go there, losses and gradients come back with each evaluation.
+ *
+ * The device computes logits as their values at a base point, less that of the row's label, plus
+ * z (U - base). `rebase` computes the former in float64 on the host: near the base point logits that
+ * matter, those close to the label's, then have float32's precision relative to their differences and
+ * not to their size, which is large where regularisation is weak or features are ill-conditioned.
  */
 export class SoftmaxProblem {
   private constructor(
@@ -39,6 +51,7 @@ export class SoftmaxProblem {
     /** Rows of the parameters that matter: the rest meet columns of zeros. */
     private readonly used: number,
     private readonly parameters: GpuArray<'f32'>,
+    private readonly basePoint: Float64Array,
     private readonly pieces: readonly Piece[],
     private readonly program: Program,
     private readonly results: Results,
@@ -67,15 +80,15 @@ export class SoftmaxProblem {
       const z = new Float32Array(some.length * width)
       for (const [i, row] of some.entries())
         z.set(values.subarray(row * width, (row + 1) * width), i * width)
+      const hostLabels = Uint32Array.from(some, (row) => labels[row]!)
       pieces.push({
         rows: some.length,
+        hostZ: z,
         z: gpu.upload('f32', [some.length, width], z, 'features'),
-        labels: gpu.upload(
-          'u32',
-          [some.length],
-          Uint32Array.from(some, (row) => labels[row]!),
-        ),
+        hostLabels,
+        labels: gpu.upload('u32', [some.length], hostLabels, 'labels'),
         losses: gpu.empty('f32', [some.length], 'losses'),
+        base: gpu.zeros('f32', [some.length, classes], 'base logits'),
       })
     }
     const { program, result } = await gpu.record(() => {
@@ -86,7 +99,27 @@ export class SoftmaxProblem {
       }
     })
     const n = rows.length
-    return new SoftmaxProblem(gpu, n, classes, used, parameters, pieces, program, result)
+    const base = new Float64Array(used * classes)
+    return new SoftmaxProblem(gpu, n, classes, used, parameters, base, pieces, program, result)
+  }
+
+  /** Makes parameters [used, classes] the base point, near which evaluations are most precise. */
+  rebase(x: Float64Array): void {
+    const { classes, used } = this
+    this.basePoint.set(x)
+    const logits = new Float64Array(classes)
+    for (const { rows, hostZ, hostLabels, base } of this.pieces) {
+      const width = hostZ.length / rows
+      const differences = new Float32Array(rows * classes)
+      for (let i = 0; i < rows; i++) {
+        const row = Float64Array.from(hostZ.subarray(i * width, i * width + used))
+        logits.fill(0)
+        addCombination(logits, row, x, classes)
+        const ofLabel = logits[hostLabels[i]!]!
+        for (let k = 0; k < classes; k++) differences[i * classes + k] = logits[k]! - ofLabel
+      }
+      this.gpu.write(base, differences)
+    }
   }
 
   /**
@@ -124,24 +157,25 @@ export class SoftmaxProblem {
   release(): void {
     this.program.dispose()
     this.parameters.release()
-    for (const { z, labels, losses } of this.pieces)
-      for (const array of [z, labels, losses]) array.release()
+    for (const { z, labels, losses, base } of this.pieces)
+      for (const array of [z, labels, losses, base]) array.release()
   }
 
   #run(x: Float64Array): void {
     if (x.length !== this.used * this.classes)
       throw new Error(`classifier: ${x.length} parameters, expected ${this.used * this.classes}`)
     const padded = new Float32Array(this.parameters.length)
-    padded.set(x)
+    for (let i = 0; i < x.length; i++) padded[i] = x[i]! - this.basePoint[i]!
     this.gpu.write(this.parameters, padded)
     this.program.run()
   }
 }
 
-function differentiate(gpu: Gpu, { z, labels, losses }: Piece, parameters: GpuArray<'f32'>) {
+function differentiate(gpu: Gpu, { z, labels, losses, base }: Piece, parameters: GpuArray<'f32'>) {
   const tape = new Tape(gpu)
   const weight = new Tensor(parameters, true)
-  const logits = tape.keep(linear(tape, { x: new Tensor(z), weight }, {}))
+  const change = linear(tape, { x: new Tensor(z), weight }, {})
+  const logits = tape.keep(add(tape, { a: change, b: new Tensor(base) }, {}))
   const loss = softmaxCrossEntropy(tape, { logits }, { labels, perExample: losses })
   tape.backward(loss)
   return { logits: logits.value, gradient: weight.gradient! }
