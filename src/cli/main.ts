@@ -13,6 +13,7 @@ import { separationCommand } from './separation.ts'
 import { sparsityCommand } from './sparsity.ts'
 import { spectrumCommand } from './spectrum.ts'
 import { trainCommand } from './train.ts'
+import { transferCommand } from './transfer.ts'
 import { packageVersion } from './version.ts'
 
 const EXIT = { failed: 1, usage: 2, interrupted: 130 }
@@ -39,6 +40,7 @@ const commands = [
   sparsityCommand(),
   collapseCommand(),
   spectrumCommand(),
+  transferCommand(),
 ]
 for (const command of commands) {
   command.exitOverride().option('--debug', 'show stack traces')

@@ -15,7 +15,7 @@ export interface LabelledFeatures {
  *
  * @throws Error naming the set, what came and what was expected
  */
-export function checkFeatures({ name, features, labels, width }: LabelledFeatures): void {
+function checkFeatures({ name, features, labels, width }: LabelledFeatures): void {
   if (!Number.isInteger(width) || width < 1)
     throw new Error(`${name}: width is ${width}, expected an integer of at least 1`)
   if (labels.length === 0) throw new Error(`${name} has no examples, expected at least one`)

@@ -8,10 +8,7 @@ import { largest, SoftmaxProblem } from './softmaxProblem.ts'
 import { heldOut, validationSplit } from './validationSplit.ts'
 
 /** The paper's 45 strengths: 10^-6 to 10^5, four to a factor of ten. */
-export const paperLambdas: readonly number[] = Array.from(
-  { length: 45 },
-  (_, i) => 10 ** (i / 4 - 6),
-)
+const paperLambdas: readonly number[] = Array.from({ length: 45 }, (_, i) => 10 ** (i / 4 - 6))
 
 export interface LinearProbeOptions extends LogisticFitOptions {
   /** Strengths to choose from; default the paper's. */

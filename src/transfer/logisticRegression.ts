@@ -23,7 +23,7 @@ export interface LogisticFitOptions {
 }
 
 const TOLERANCE = 1e-7
-const MAX_ITERATIONS = 2000
+const MAX_ITERATIONS = 5000
 /** Pairs that L-BFGS keeps. */
 const MEMORY = 20
 /** Iterations between two computations of logits in float64. */

@@ -32,18 +32,23 @@ for (const name of ['digits', 'rectified', 'illConditioned'])
     const { lambdas, objectives, minima, accuracies, ...expected } = answers.linear!
     const found = await linearProbe(gpu, train, held, { validation, lambdas })
     assert.is(found.path.length, 45)
+    let solved = 0
     for (const [i, point] of found.path.entries()) {
       const at = `lambda ${point.lambda}`
       assert.ok(point.converged, at)
-      // 1e-5 is what is promised; float32 reaches 1e-6. scikit-learn's own solver stops up to 1e-3
+      // 1e-5 is what is promised; most are below 1e-6. scikit-learn's own solver stops up to 1e-2
       // above the minimum at small lambdas, where Newton's method finds it.
       const error = Math.abs(point.objective / minima[i]! - 1)
       assert.ok(error < 1e-5, `${at}: objective off by ${error}`)
       assert.ok(point.objective < objectives[i]! * (1 + 1e-5), `${at}: above scikit-learn's`)
-      // One row is what a tie between two logits may turn.
+      // One row is what a tie between two logits may turn. Where scikit-learn stopped early, its
+      // classifier is another one.
       const rows = Math.abs(point.accuracy - accuracies[i]!) * validation.length
-      assert.ok(rows < 1.5, `${at}: ${rows} rows predicted otherwise`)
+      const isSolved = objectives[i]! / minima[i]! - 1 < 1e-4
+      assert.ok(!isSolved || rows < 1.5, `${at}: ${rows} rows predicted otherwise`)
+      solved += isSolved ? 1 : 0
     }
+    assert.ok(solved >= 20, `scikit-learn solved ${solved} of 45`)
     assert.is(
       found.lambda,
       lambdas.find((lambda) => lambda === expected.lambda),

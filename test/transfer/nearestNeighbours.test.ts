@@ -100,10 +100,7 @@ test('what does not fit is refused by name', async () => {
   const good = set('good', normals(12, 3), [0, 1, 0, 1])
   const fails = (train: LabelledFeatures, held: LabelledFeatures, options = {}) =>
     rejection(nearestNeighbours(gpu, train, held, options))
-  assert.match(
-    await fails(set('one', normals(4, 1), [2, 2]), good),
-    /one has 2 features|class 2 only/,
-  )
+  assert.match(await fails(set('one', normals(6, 1), [2, 2]), good), /class 2 only/)
   assert.match(await fails(good, set('wide', normals(8, 1), [0, 1])), /wide has 4 features/)
   assert.match(await fails(good, good, { mostNeighbours: 0 }), /mostNeighbours is 0/)
   const broken = set('broken', Float32Array.of(1, 2, Number.POSITIVE_INFINITY), [0])
