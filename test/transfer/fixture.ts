@@ -8,12 +8,16 @@ import type { LabelledFeatures } from '../../src/transfer/labelledFeatures.ts'
 export interface Answers {
   readonly linear?: {
     readonly lambdas: readonly number[]
-    readonly objectives: readonly number[]
     readonly minima: readonly number[]
     readonly accuracies: readonly number[]
     readonly lambda: number
     readonly objective: number
     readonly predictions: readonly number[]
+    readonly scikit_learn: {
+      readonly objectives: readonly number[]
+      readonly accuracies: readonly number[]
+      readonly lambda: number
+    }
   }
   readonly knn: Readonly<
     Record<
