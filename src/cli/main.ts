@@ -12,6 +12,7 @@ import { quickstartCommand } from './quickstart.ts'
 import { separationCommand } from './separation.ts'
 import { sparsityCommand } from './sparsity.ts'
 import { spectrumCommand } from './spectrum.ts'
+import { studyCommand } from './study.ts'
 import { trainCommand } from './train.ts'
 import { transferCommand } from './transfer.ts'
 import { packageVersion } from './version.ts'
@@ -41,6 +42,7 @@ const commands = [
   collapseCommand(),
   spectrumCommand(),
   transferCommand(),
+  studyCommand(),
 ]
 for (const command of commands) {
   command.exitOverride().option('--debug', 'show stack traces')

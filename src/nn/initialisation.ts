@@ -5,8 +5,28 @@ export const initialisations = ['torchvision', 'paper'] as const
 
 export type Initialisation = (typeof initialisations)[number]
 
-/** The value at an index of a parameter. */
-export type InitialValue = (stream: RandomStream, index: number) => number
+/** Fills a parameter with its initial values. */
+export type InitialValues = (stream: RandomStream, values: Float32Array) => void
+
+/** One value everywhere. */
+export const constant =
+  (value: number): InitialValues =>
+  (_, values) => {
+    values.fill(value)
+  }
+
+/** A draw at each index. */
+const each =
+  (draw: (stream: RandomStream, index: number) => number): InitialValues =>
+  (stream, values) => {
+    for (let i = 0; i < values.length; i++) values[i] = draw(stream, i)
+  }
+
+/** Normal of mean 0. */
+const normal =
+  (deviation: number): InitialValues =>
+  (stream, values) =>
+    stream.fillNormal(values, deviation)
 
 // Standard deviation of a standard normal that is cut at 2.
 const CUT_DEVIATION = 0.87962566103423978
@@ -19,13 +39,10 @@ const CUT_DEVIATION = 0.87962566103423978
 export function convolutionWeights(
   init: Initialisation,
   { fanIn, fanOut }: { readonly fanIn: number; readonly fanOut: number },
-): InitialValue {
-  if (init === 'torchvision') {
-    const deviation = Math.sqrt(2 / fanOut)
-    return (stream, index) => deviation * stream.normal(index)
-  }
+): InitialValues {
+  if (init === 'torchvision') return normal(Math.sqrt(2 / fanOut))
   const deviation = Math.sqrt(1 / fanIn) / CUT_DEVIATION
-  return (stream, index) => deviation * stream.truncatedNormal(index)
+  return each((stream, index) => deviation * stream.truncatedNormal(index))
 }
 
 /**
@@ -35,10 +52,9 @@ export function convolutionWeights(
 export function linearValues(
   init: Initialisation,
   fanIn: number,
-): { readonly weight: InitialValue; readonly bias: InitialValue } {
-  if (init === 'paper')
-    return { weight: (stream, index) => 0.01 * stream.normal(index), bias: () => 0 }
+): { readonly weight: InitialValues; readonly bias: InitialValues } {
+  if (init === 'paper') return { weight: normal(0.01), bias: constant(0) }
   const bound = 1 / Math.sqrt(fanIn)
-  const uniform: InitialValue = (stream, index) => bound * (2 * stream.uniform(index) - 1)
+  const uniform = each((stream, index) => bound * (2 * stream.uniform(index) - 1))
   return { weight: uniform, bias: uniform }
 }

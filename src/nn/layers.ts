@@ -3,7 +3,12 @@ import { conv2d } from '../autograd/ops/conv2d.ts'
 import { linear } from '../autograd/ops/linear.ts'
 import type { Tape } from '../autograd/tape.ts'
 import type { Tensor } from '../autograd/tensor.ts'
-import { convolutionWeights, type Initialisation, linearValues } from './initialisation.ts'
+import {
+  constant,
+  convolutionWeights,
+  type Initialisation,
+  linearValues,
+} from './initialisation.ts'
 import type { Parameter, ParameterSet, StateBuffer } from './parameters.ts'
 
 /** A convolution without bias. */
@@ -50,8 +55,8 @@ export class BatchNorm2d {
   /** @param gamma initial value of gamma: 1, or 0 for the last one of a residual block */
   constructor(set: ParameterSet, name: string, channels: number, gamma = 1) {
     const vector = { shape: [channels], layout: 'vector', decay: false } as const
-    this.gamma = set.declare({ ...vector, name: `${name}.weight`, initial: () => gamma })
-    this.beta = set.declare({ ...vector, name: `${name}.bias`, initial: () => 0 })
+    this.gamma = set.declare({ ...vector, name: `${name}.weight`, initial: constant(gamma) })
+    this.beta = set.declare({ ...vector, name: `${name}.bias`, initial: constant(0) })
     const shape = [channels]
     this.runningMean = set.declareBuffer({ name: `${name}.running_mean`, shape, initial: 0 })
     this.runningVar = set.declareBuffer({ name: `${name}.running_var`, shape, initial: 1 })
@@ -106,7 +111,7 @@ export class Linear {
       shape: [outFeatures],
       layout: 'vector',
       decay: false,
-      initial: initialBias === undefined ? initial.bias : () => initialBias,
+      initial: initialBias === undefined ? initial.bias : constant(initialBias),
     })
   }
 

@@ -3,6 +3,7 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { GpuArray } from '../gpu/gpuArray.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
+import type { InitialValues } from './initialisation.ts'
 
 /** Layout of a parameter, which says how PyTorch stores the same values. */
 export type ParameterLayout = 'hwio' | 'in-out' | 'vector'
@@ -15,8 +16,7 @@ export interface ParameterSpec {
   readonly layout: ParameterLayout
   /** Whether weight decay applies: to weights, never to biases or batch norm. */
   readonly decay: boolean
-  /** Initial value of element `index`. */
-  readonly initial: (stream: RandomStream, index: number) => number
+  readonly initial: InitialValues
 }
 
 /** Values that training updates outside the optimiser: a batch norm's running statistics. */
@@ -106,7 +106,7 @@ export class ParameterSet {
       for (const { parameter, offset } of members) {
         const { shape, initial } = parameter.spec
         const stream = new RandomStream(seed, streams.init, numbers.get(parameter)!)
-        for (let i = 0; i < size(shape); i++) host[offset + i] = initial(stream, i)
+        initial(stream, host.subarray(offset, offset + size(shape)))
       }
       return {
         values: gpu.upload('f32', [length], host, 'parameters'),

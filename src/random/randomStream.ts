@@ -82,8 +82,8 @@ export class RandomStream {
     return this.#normal(index, 0)
   }
 
-  /** `normal(0)`, `normal(1)` ... in `out`, several times as fast as one by one. */
-  fillNormal(out: Float32Array | Float64Array): void {
+  /** deviation * `normal(0)`, deviation * `normal(1)` ... in `out`: quicker than one by one. */
+  fillNormal(out: Float32Array | Float64Array, deviation = 1): void {
     const { length } = out
     if (length > INDEX_LIMIT)
       throw new RangeError(`out has ${length} items, expected at most ${INDEX_LIMIT}`)
@@ -97,8 +97,8 @@ export class RandomStream {
         const radius = Math.sqrt(-2 * Math.log((words[pair]! + 1) / 2 ** 32))
         const angle = (2 * Math.PI * words[pair + 1]!) / 2 ** 32
         // Writes past the end of a typed array are dropped.
-        out[index + pair] = radius * Math.cos(angle)
-        out[index + pair + 1] = radius * Math.sin(angle)
+        out[index + pair] = deviation * (radius * Math.cos(angle))
+        out[index + pair + 1] = deviation * (radius * Math.sin(angle))
       }
     }
     this.#block = -1

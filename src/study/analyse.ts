@@ -30,26 +30,32 @@ export interface Analysis {
 /**
  * What every layer of the models makes of the test images: class separation, sparsity, and CKA of
  * the first model's layers with those of each other model; in one pass, on the device.
+ *
+ * @param mostExamples test images to look at, from the first on
  */
 export async function analyse(
   gpu: Gpu,
   dataset: Dataset,
   models: readonly NamedModel[],
   onImages: (done: number, total: number) => void,
+  mostExamples = MOST_EXAMPLES,
 ): Promise<Analysis> {
   const { height, width, channels } = new ImagePreparer(dataset)
-  const split = firstExamples(dataset.test, MOST_EXAMPLES)
+  const split = firstExamples(dataset.test, mostExamples)
   const input: [number, number, number] = [height, width, channels]
   const sizes = featureSizes(gpu, models[0]!.model, input)
   const statistics = models.map(() => new LayerStatistics(gpu, sizes, dataset.classes))
   const names = sizes.map(({ layer }) => layer)
   const [first, ...others] = models
   // All others as one stack of layers: the first model's Gram matrices are computed once, not for each.
-  const cka = new MinibatchCka(
-    gpu,
-    names.map((layer) => `${first!.name} ${layer}`),
-    others.flatMap(({ name }) => names.map((layer) => `${name} ${layer}`)),
-  )
+  const cka =
+    others.length > 0
+      ? new MinibatchCka(
+          gpu,
+          names.map((layer) => `${first!.name} ${layer}`),
+          others.flatMap(({ name }) => names.map((layer) => `${name} ${layer}`)),
+        )
+      : undefined
   await gpu.flush()
   await forEachBatch(
     gpu,
@@ -59,7 +65,7 @@ export async function analyse(
     (tape, { images, labels }) => {
       const features = models.map(({ model }) => layerOutputs(tape, model, images))
       for (const [i, arrays] of features.entries()) statistics[i]!.add(arrays, labels)
-      cka.add(features[0]!, features.slice(1).flat())
+      cka?.add(features[0]!, features.slice(1).flat())
       for (const array of features.flat()) array.release()
     },
     (done) => onImages(done, split.count),
@@ -69,10 +75,10 @@ export async function analyse(
     layers.push(describeLayers(await statistic.result()))
     statistic.release()
   }
-  const result = await cka.result()
-  cka.release()
+  const result = await cka?.result()
+  cka?.release()
   const comparisons = others.map(({ name }, i) =>
-    comparisonOf(result, first!.name, name, names, i * names.length),
+    comparisonOf(result!, first!.name, name, names, i * names.length),
   )
   return { layers, cka: comparisons, input, examples: split.count }
 }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { Dataset } from '../data/dataset.ts'
+import { lockFolder } from '../data/folderLock.ts'
 import { type ImageDataset, type ImageSource, subset, toImageDataset } from '../data/imageSource.ts'
 import { readSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -12,7 +13,6 @@ import { holdOut, type ImageInput, MemoryInput } from './input.ts'
 import { networkOf } from './network.ts'
 import type { TrainHooks, TrainOutcome } from './outcome.ts'
 import { RunFolder, WEIGHTS } from './runFolder.ts'
-import { lockRunFolder } from './runLock.ts'
 import { takeSteps } from './session.ts'
 
 export type { TrainHooks, TrainOutcome, TrainProgress } from './outcome.ts'
@@ -42,7 +42,7 @@ export async function train(
   const folder = new RunFolder(runFolder)
   await folder.readConfig()
   await folder.create()
-  const unlock = await lockRunFolder(runFolder)
+  const unlock = await lockFolder(runFolder)
   try {
     const resumes = await folder.prepare(config)
     model.parameters.allocate(gpu, config.seed)

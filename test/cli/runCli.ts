@@ -20,7 +20,7 @@ export function runCli(
   args: readonly string[],
   options: {
     readonly env?: Readonly<Record<string, string>>
-    readonly onStderr?: (text: string, interrupt: () => void) => void
+    readonly onStderr?: (text: string, interrupt: () => void, kill: () => void) => void
   } = {},
 ): Promise<CliEnd> {
   return new Promise((resolve) => {
@@ -35,7 +35,11 @@ export function runCli(
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text
-      options.onStderr?.(stderr, () => child.kill('SIGINT'))
+      options.onStderr?.(
+        stderr,
+        () => child.kill('SIGINT'),
+        () => child.kill('SIGKILL'),
+      )
     })
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })

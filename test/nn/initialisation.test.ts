@@ -16,7 +16,9 @@ function draw(model: ResNet) {
   return model.parameters.parameters.map(({ spec }, number) => {
     const stream = new RandomStream(SEED, streams.init, number)
     const length = spec.shape.reduce((a, b) => a * b, 1)
-    return { spec, values: Float32Array.from({ length }, (_, i) => spec.initial(stream, i)) }
+    const values = new Float32Array(length)
+    spec.initial(stream, values)
+    return { spec, values }
   })
 }
 

@@ -251,6 +251,12 @@ test('fillNormal gives the bits of normal, for any length and between other draw
       Float64Array.from({ length }, (_, i) => single.normal(i)),
     )
     assert.is(stream.normal(2), single.normal(2))
+    const scaled = new Float32Array(length)
+    stream.fillNormal(scaled, 0.1)
+    assert.equal(
+      scaled,
+      Float32Array.from({ length }, (_, i) => 0.1 * single.normal(i)),
+    )
   }
 })
 

@@ -1,0 +1,163 @@
+import path from 'node:path'
+import process from 'node:process'
+import { Command, InvalidArgumentError } from 'commander'
+import type { Dataset } from '../data/dataset.ts'
+import { openDataset } from '../data/registry.ts'
+import { openGpu } from '../gpu/gpu.ts'
+import { estimateRun } from '../study/plan/estimate.ts'
+import { type PlannedRun, plannedRuns } from '../study/plan/plannedRuns.ts'
+import { type Shard, selectRuns, takeRuns, unfinished } from '../study/plan/runStudy.ts'
+import { readStudyFile, type Study } from '../study/plan/studyFile.ts'
+import { TrainingInterrupted } from '../train/trainer.ts'
+import { interruptSignal } from './interrupt.ts'
+import { Progress } from './progress.ts'
+import { Tasks } from './tasks.ts'
+
+interface Options {
+  readonly out?: string
+  readonly only?: string
+  readonly shard?: Shard
+  readonly json?: boolean
+  readonly unsafeFast?: boolean
+}
+
+export function studyCommand(): Command {
+  const study = new Command('study').description(
+    'train every objective from several seeds, look inside, and report',
+  )
+  const commands = [
+    new Command('run')
+      .description(
+        'take the runs that are not finished; any number of processes may do so together',
+      )
+      .option('--only <RUN>', 'this run only')
+      .option('--shard <I/N>', 'every N-th run, from the I-th on', parseShard)
+      .option('--unsafe-fast', "turn the driver's index clamping off")
+      .action(run),
+    new Command('plan')
+      .description('show what would run, how long and how much disk it takes')
+      .action(plan),
+  ]
+  for (const command of commands)
+    study.addCommand(
+      command
+        .argument('<FILE>', 'the study, a TOML file')
+        .option('--out <DIR>', 'folder of the study; default: runs/ and the name of the file')
+        .option('--json', 'print one JSON object'),
+    )
+  return study
+}
+
+/** `2/9`: the second of nine. */
+function parseShard(text: string): Shard {
+  const [, index, count] = /^(\d+)\/(\d+)$/.exec(text)?.map(Number) ?? []
+  if (!index || !count || index > count)
+    throw new InvalidArgumentError('expected I/N with I from 1 to N, such as 2/9')
+  return { index, count }
+}
+
+interface Opened {
+  readonly study: Study
+  readonly dataset: Dataset
+  readonly runs: readonly PlannedRun[]
+  readonly out: string
+}
+
+/** Everything that can be wrong before a device is opened is found here. */
+async function open(file: string, { out }: Options): Promise<Opened> {
+  const study = await readStudyFile(file)
+  const dataset = await openDataset(study.dataset, study.size ? { size: study.size } : {})
+  const runs = named(file, () => plannedRuns(study, dataset))
+  return { study, dataset, runs, out: out ?? path.join('runs', path.parse(file).name) }
+}
+
+function named<T>(file: string, body: () => T): T {
+  try {
+    return body()
+  } catch (error) {
+    throw new Error(`${file}: ${(error as Error).message}`)
+  }
+}
+
+async function run(file: string, options: Options): Promise<void> {
+  const { study, dataset, runs, out } = await open(file, options)
+  const asked = named(file, () => selectRuns(runs, options))
+  const progress = new Progress()
+  const signal = interruptSignal(progress)
+  const tasks = new Tasks(progress)
+  const gpu = await openGpu({
+    unsafeFast: !!options.unsafeFast,
+    onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
+  })
+  try {
+    await takeRuns(gpu, dataset, study, asked, out, {
+      signal,
+      onRun: ({ id }, done, total) => progress.say(`Run ${done + 1} of ${total}: ${id}`),
+      onWait: (others) =>
+        progress.say(`Waiting for other processes: ${others.map(({ id }) => id).join(', ')}`),
+      onTrain: ({ id }, { step, steps, loss, imagesPerSecond }) =>
+        tasks.update(
+          `Training ${id}`,
+          step,
+          steps,
+          'steps',
+          `${imagesPerSecond.toFixed(0)} images/s, loss ${loss.toPrecision(3)}`,
+        ),
+      onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
+    })
+    progress.stop()
+    const left = await unfinished(runs, study, out)
+    const summary = { runs: runs.length, done: runs.length - left.length, out }
+    process.stdout.write(
+      options.json
+        ? `${JSON.stringify(summary)}\n`
+        : `${summary.done} of ${summary.runs} runs are finished, in ${out}\n`,
+    )
+  } catch (error) {
+    progress.stop()
+    if (error instanceof TrainingInterrupted)
+      process.stderr.write('Stopped; the same command goes on from there.\n')
+    throw error
+  } finally {
+    gpu.close()
+  }
+}
+
+async function plan(file: string, options: Options): Promise<void> {
+  const { study, dataset, runs, out } = await open(file, options)
+  const left = await unfinished(runs, study, out)
+  const { minutes, megabytes, device } = await estimate(dataset, left)
+  const rows = runs.map((run) => ({ id: run.id, state: left.includes(run) ? 'to do' : 'done' }))
+  const summary = {
+    out,
+    runs: rows,
+    done: runs.length - left.length,
+    minutesLeft: minutes,
+    megabytesLeft: megabytes,
+    device,
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`)
+  else
+    process.stdout.write(
+      `${rows.map(({ id, state }) => `${state.padEnd(6)} ${id}`).join('\n')}\n\n${summary.done} of ${runs.length} runs are done in ${out}. The others take about ${minutes} min of training and ${megabytes} MB on ${device}.\n`,
+    )
+}
+
+/** What these runs take on this device: they differ in their objective only, so one is timed. */
+async function estimate(dataset: Dataset, runs: readonly PlannedRun[]) {
+  const gpu = await openGpu()
+  try {
+    const [first] = runs
+    const device = gpu.profile.driver
+    if (!first) return { minutes: 0, megabytes: 0, device }
+    const { secondsPerStep, bytes } = await estimateRun(gpu, dataset, first)
+    const steps = runs.reduce((sum, { config }) => sum + config.steps, 0)
+    return {
+      minutes: Math.ceil((steps * secondsPerStep) / 60),
+      megabytes: Math.ceil((runs.length * bytes) / 1e6),
+      device,
+    }
+  } finally {
+    gpu.close()
+  }
+}

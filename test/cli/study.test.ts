@@ -1,0 +1,96 @@
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { writeFileWhole } from '../../src/data/files.ts'
+import { runCli, temporaryFolder, tinyDataset } from './runCli.ts'
+
+const folder = await temporaryFolder()
+const file = path.join(folder, 'tiny.toml')
+await writeFileWhole(
+  file,
+  `dataset = "idx:${await tinyDataset()}"
+objectives = ["softmax", "squared-error"]
+seeds = [1, 2]
+[training]
+width = 0.0625
+steps = 6
+batch = 8
+`,
+)
+
+/** What every run found, by run. */
+async function evaluations(out: string): Promise<Record<string, string>> {
+  const runs = path.join(out, 'runs')
+  const found: Record<string, string> = {}
+  for (const run of (await readdir(runs)).sort())
+    found[run] = await readFile(path.join(runs, run, 'evaluation.json'), 'utf8')
+  return found
+}
+
+const study = (...args: string[]) => runCli(['study', ...args])
+const straight = path.join(folder, 'straight')
+
+test('a study runs to the end, each run once', async () => {
+  const { code, stdout, stderr } = await study('run', file, '--out', straight, '--json')
+  assert.is(code, 0, stderr)
+  assert.equal(JSON.parse(stdout), { runs: 4, done: 4, out: straight })
+  assert.is(Object.keys(await evaluations(straight)).length, 4)
+  const again = await study('run', file, '--out', straight)
+  assert.is(again.stdout, `4 of 4 runs are finished, in ${straight}\n`)
+  assert.not.match(again.stderr, 'Training')
+})
+
+test('shared by two processes and one killed before, it ends with the same bytes', async () => {
+  const out = path.join(folder, 'shared')
+  let killed = false
+  const first = await runCli(['study', 'run', file, '--out', out], {
+    onStderr: (text, _, kill) => {
+      if (!killed && text.includes('Run 2')) kill()
+      killed ||= text.includes('Run 2')
+    },
+  })
+  assert.is(first.code, null, 'killed')
+  const ends = await Promise.all([1, 2].map(() => study('run', file, '--out', out)))
+  for (const { code, stderr } of ends) assert.is(code, 0, stderr)
+  assert.equal(await evaluations(out), await evaluations(straight))
+  const taken = ends.flatMap(({ stderr }) => [...stderr.matchAll(/Run \d of 4: (\S+)/g)])
+  const names = taken.map(([, name]) => name)
+  assert.is(new Set(names).size, names.length, `taken twice: ${names}`)
+})
+
+test('a plan says what is left, how long it takes and how much disk', async () => {
+  const end = await study('plan', file, '--out', straight, '--json')
+  const plan = JSON.parse(end.stdout)
+  assert.is(plan.done, 4)
+  assert.is(plan.minutesLeft, 0)
+  const fresh = JSON.parse(
+    (await study('plan', file, '--out', path.join(folder, 'none'), '--json')).stdout,
+  )
+  assert.equal(
+    fresh.runs.map(({ id, state }: { id: string; state: string }) => `${id} ${state}`),
+    ['softmax-seed1', 'squared-error-seed1', 'softmax-seed2', 'squared-error-seed2'].map(
+      (id) => `${id} to do`,
+    ),
+  )
+  assert.ok(fresh.minutesLeft >= 1)
+  assert.ok(fresh.megabytesLeft >= 1)
+})
+
+test('what is wrong is found before anything runs, in one sentence', async () => {
+  const bad = path.join(folder, 'bad.toml')
+  for (const [text, code, sentence] of [
+    ['dataset = "idx:/nowhere"', 1, 'nowhere'],
+    ['dataset = "fashion-mnist"\nobjectives = ["softmx"]', 1, 'unknown objective softmx'],
+  ] as const) {
+    await writeFileWhole(bad, text)
+    const end = await study('run', bad, '--out', path.join(folder, 'bad'))
+    assert.is(end.code, code)
+    assert.match(end.stderr, sentence)
+    assert.is(end.stderr.trim().split('\n').length, 1, end.stderr)
+  }
+  assert.is((await study('run', file, '--shard', '3/2')).code, 2)
+  assert.is((await study('run', file, '--only', 'x')).code, 1)
+})
+
+test.run()
