@@ -45,8 +45,9 @@ const commands = [
   studyCommand(),
 ]
 for (const command of commands) {
-  command.exitOverride().option('--debug', 'show stack traces')
   program.addCommand(command)
+  for (const each of [command, ...command.commands])
+    each.exitOverride().option('--debug', 'show stack traces')
 }
 
 try {
