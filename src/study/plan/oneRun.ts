@@ -31,7 +31,7 @@ export interface RunHooks {
 }
 
 /** Where a run's files lie. */
-export function runFolderOf(out: string, run: PlannedRun): string {
+function runFolderOf(out: string, run: PlannedRun): string {
   return path.join(out, 'runs', run.id)
 }
 
