@@ -94,11 +94,10 @@ async function run(
   options: Options & Settings,
   command: Command,
 ): Promise<void> {
-  const { folder, dataset, objective, config } = await prepare(file, options).catch((error) =>
-    command.error(`gramgrad: ${(error as Error).message}`, {
-      exitCode: error instanceof UsageError ? 2 : 1,
-    }),
-  )
+  const { folder, dataset, objective, config } = await prepare(file, options).catch((error) => {
+    if (error instanceof UsageError) command.error(`gramgrad: ${error.message}`)
+    throw error
+  })
   const progress = new Progress()
   const interrupt = new AbortController()
   process.on('SIGINT', () => {

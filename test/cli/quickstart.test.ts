@@ -54,7 +54,7 @@ test('all nine objectives train and stand side by side', async () => {
   const tiny = ['--dataset', `idx:${await tinyDataset()}`, '--out', out, ...small]
   const end = await runCli(['quickstart', ...tiny, '--steps', '6', '--json'])
   assert.is(end.code, 0, end.stderr)
-  assert.match(end.stderr, /All networks: \d+ %, network 9 of 9/)
+  assert.match(end.stderr, /All networks: \d+ %, network \d of 9/)
   const result = JSON.parse(end.stdout) as StudyResult
   assert.is(result.objectives.length, 9)
   assert.is(result.cka.length, 8)

@@ -138,7 +138,17 @@ test('a malformed file is named', async () => {
 })
 
 test('unknown names and formats list the known ones', async () => {
-  assert.equal(datasetSpecs, ['fashion-mnist', 'idx:PATH', 'cifar10:PATH', 'cifar100:PATH'])
+  assert.equal(datasetSpecs, [
+    'fashion-mnist',
+    'mnist',
+    'emoji',
+    'emoji-kinds',
+    'playing-cards',
+    'clip-art',
+    'idx:PATH',
+    'cifar10:PATH',
+    'cifar100:PATH',
+  ])
   for (const spec of ['imagenet', 'zip:/data', 'toString', 'constructor:x', '']) {
     assert.is(
       await rejection(openDataset(spec)),
