@@ -12,8 +12,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
+import { engineParts } from './engineParts.mjs'
 import { clipArt } from './sources/clipArt.mjs'
 import { emoji, emojiKinds } from './sources/emoji.mjs'
 import { mnist } from './sources/mnist.mjs'
@@ -39,24 +38,12 @@ if (unknown !== undefined || names.length === 0) {
   process.exit(2)
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const bundle = path.join(root, 'build/installDatasets.mjs')
-await build({
-  stdin: {
-    contents: `
-      export { RandomStream } from './src/random/randomStream.ts'
-      export { streams } from './src/random/streams.ts'
-      export { dataFolder } from './src/data/dataFolder.ts'
-      export { writeSafetensors } from './src/data/safetensors.ts'`,
-    resolveDir: root,
-  },
-  outfile: bundle,
-  bundle: true,
-  format: 'esm',
-  platform: 'node',
-  packages: 'external',
+const engine = await engineParts('installDatasets', {
+  'src/random/randomStream.ts': ['RandomStream'],
+  'src/random/streams.ts': ['streams'],
+  'src/data/dataFolder.ts': ['dataFolder'],
+  'src/data/safetensors.ts': ['writeSafetensors'],
 })
-const engine = await import(pathToFileURL(bundle))
 
 for (const name of names) {
   const work = await mkdtemp(path.join(tmpdir(), 'gramgrad-data-'))

@@ -12,10 +12,9 @@
 // test; they are stored in the official order.
 import { createHash } from 'node:crypto'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { engineParts, root } from './engineParts.mjs'
 
 /** From arXiv:1708.07747, the paper that describes Fashion-MNIST. */
 const SEED = 1708
@@ -25,7 +24,6 @@ const SPLITS = [
   { file: 't10k', perClass: 200, firstStep: CLASSES },
 ]
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const { values } = parseArgs({
   options: {
     from: { type: 'string', default: '/usr/share/datasets/fashion-mnist' },
@@ -33,24 +31,14 @@ const { values } = parseArgs({
   },
 })
 
-const bundle = path.join(root, 'build/makeFashionMnistSubset.mjs')
-await build({
-  stdin: {
-    contents: `
-      export { RandomStream } from './src/random/randomStream.ts'
-      export { streams } from './src/random/streams.ts'
-      export { encodeIdx, readIdxPair } from './src/data/idx.ts'
-      export { writeFileWhole } from './src/data/files.ts'`,
-    resolveDir: root,
+const { RandomStream, streams, encodeIdx, readIdxPair, writeFileWhole } = await engineParts(
+  'makeFashionMnistSubset',
+  {
+    'src/random/randomStream.ts': ['RandomStream'],
+    'src/random/streams.ts': ['streams'],
+    'src/data/idx.ts': ['encodeIdx', 'readIdxPair'],
+    'src/data/files.ts': ['writeFileWhole'],
   },
-  outfile: bundle,
-  bundle: true,
-  format: 'esm',
-  platform: 'node',
-  packages: 'external',
-})
-const { RandomStream, streams, encodeIdx, readIdxPair, writeFileWhole } = await import(
-  pathToFileURL(bundle)
 )
 
 /** Positions of the chosen images, in the official order. */

@@ -30,3 +30,29 @@ export interface AnyOp {
     attributes: unknown,
   ): Readonly<Record<string, GpuArray<'f32'> | undefined>>
 }
+
+/**
+ * What one pass of an op may use, on `inputs` by name, and `end`, which gives its temporaries back
+ * (a pass that saves one for later holds on to it first).
+ */
+export function openRun(
+  gpu: Gpu,
+  inputs: Readonly<Record<string, { readonly shape: readonly number[] }>>,
+  needs: Readonly<Record<string, boolean>>,
+): { run: OpRun<string>; end: () => void } {
+  const temporaries: GpuArray[] = []
+  const run: OpRun<string> = {
+    gpu,
+    needs,
+    shapes: Object.fromEntries(Object.entries(inputs).map(([name, { shape }]) => [name, shape])),
+    temporary: <D extends DType>(dtype: D, shape: readonly number[]) => {
+      const array = gpu.empty(dtype, shape, 'temporary')
+      temporaries.push(array)
+      return array
+    },
+  }
+  const end = () => {
+    for (const array of temporaries) array.release()
+  }
+  return { run, end }
+}

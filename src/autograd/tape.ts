@@ -1,8 +1,8 @@
 import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import type { DType, GpuArray } from '../gpu/gpuArray.ts'
-import type { AnyOp, BackwardRun, OpRun } from './opRun.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type AnyOp, type BackwardRun, type OpRun, openRun } from './opRun.ts'
 import { Tensor } from './tensor.ts'
 
 interface Node {
@@ -54,7 +54,7 @@ export class Tape {
       Object.entries(inputs).map(([name, t]) => [name, this.record && t.requiresGrad]),
     )
     const requiresGrad = Object.values(needs).some(Boolean)
-    const { run, end } = this.#opRun(inputs, needs)
+    const { run, end } = openRun(this.gpu, inputs, needs)
     const { output, saved } = this.gpu.releaseOnError(() => forward(run))
     const tensor = new Tensor(output, requiresGrad, undefined, false)
     this.#scopes.at(-1)!.push(tensor)
@@ -183,7 +183,7 @@ export class Tape {
     gradients: Map<Tensor, GpuArray<'f32'>>,
     accumulate: boolean,
   ): void {
-    const { run, end } = this.#opRun(node.inputs, node.needs)
+    const { run, end } = openRun(this.gpu, node.inputs, node.needs)
     const begun = new Set<Tensor>()
     const backwardRun: BackwardRun<string> = {
       ...run,
@@ -239,23 +239,5 @@ export class Tape {
     sum.release()
     term.release()
     return total
-  }
-
-  #opRun(inputs: Readonly<Record<string, Tensor>>, needs: Readonly<Record<string, boolean>>) {
-    const temporaries: GpuArray[] = []
-    const run: OpRun<string> = {
-      gpu: this.gpu,
-      needs,
-      shapes: Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape])),
-      temporary: <D extends DType>(dtype: D, shape: readonly number[]) => {
-        const array = this.gpu.empty(dtype, shape, 'temporary')
-        temporaries.push(array)
-        return array
-      },
-    }
-    const end = () => {
-      for (const array of temporaries) array.release()
-    }
-    return { run, end }
   }
 }

@@ -1,8 +1,8 @@
-import type { AnyOp, BackwardRun, OpRun, Saved } from '../autograd/opRun.ts'
+import { type AnyOp, type BackwardRun, type OpRun, openRun, type Saved } from '../autograd/opRun.ts'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import type { DType, GpuArray } from '../gpu/gpuArray.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { Program } from '../gpu/program.ts'
 
 type Gradients = ReturnType<AnyOp['backward']>
@@ -29,7 +29,7 @@ class OneOpTape extends Tape {
     const needs = Object.fromEntries(
       Object.entries(inputs).map(([name, { requiresGrad }]) => [name, requiresGrad]),
     )
-    const { run, end } = this.#opRun(inputs, needs)
+    const { run, end } = openRun(this.gpu, inputs, needs)
     const { output, saved } = forward(run)
     for (const array of Object.values(saved)) array?.retain()
     end()
@@ -40,7 +40,7 @@ class OneOpTape extends Tape {
   /** Records the backward pass of the op that was called; the gradients of its inputs. */
   backwardOfOp(dy: GpuArray<'f32'>): Gradients {
     const { op, inputs, needs, attributes, saved } = this.#node!
-    const { run, end } = this.#opRun(inputs, needs)
+    const { run, end } = openRun(this.gpu, inputs, needs)
     const backwardRun: BackwardRun<string> = {
       ...run,
       gradientOf: (name) => this.gpu.empty('f32', inputs[name]!.shape, `d ${name}`),
@@ -48,24 +48,6 @@ class OneOpTape extends Tape {
     const gradients = op.backward(backwardRun, dy, saved, attributes)
     end()
     return gradients
-  }
-
-  #opRun(inputs: Readonly<Record<string, Tensor>>, needs: Readonly<Record<string, boolean>>) {
-    const temporaries: GpuArray[] = []
-    const run: OpRun<string> = {
-      gpu: this.gpu,
-      needs,
-      shapes: Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, t.shape])),
-      temporary: <D extends DType>(dtype: D, shape: readonly number[]) => {
-        const array = this.gpu.empty(dtype, shape, 'temporary')
-        temporaries.push(array)
-        return array
-      },
-    }
-    const end = () => {
-      for (const array of temporaries) array.release()
-    }
-    return { run, end }
   }
 }
 

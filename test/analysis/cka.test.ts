@@ -3,10 +3,10 @@ import * as assert from 'uvu/assert'
 import { cka } from '../../src/analysis/cka.ts'
 import { MinibatchCka } from '../../src/analysis/minibatchCka.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
+import { normals, openDevices, withBindingLimit } from '../devices.ts'
 import { numpyRandn } from '../reference/numpyRandom.ts'
 import { ckaReference, rowsOf } from '../reference/similarity.ts'
 import { thrown } from '../thrown.ts'
-import { normals, openDevices, withBindingLimit } from './devices.ts'
 
 // f32 Gram entries against float64: measured below 1.4e-6, worst at 5 examples of 4,099 features.
 const TOLERANCE = 1e-5

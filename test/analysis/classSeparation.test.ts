@@ -4,9 +4,9 @@ import { ClassSeparation } from '../../src/analysis/classSeparation.ts'
 import type { AnalysisVariant } from '../../src/analysis/features.ts'
 import type { Labels } from '../../src/analysis/labels.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
+import { normals, openDevices, withBindingLimit } from '../devices.ts'
 import { rowsOf, separationClosedForm, separationReference } from '../reference/similarity.ts'
 import { thrown } from '../thrown.ts'
-import { normals, openDevices, withBindingLimit } from './devices.ts'
 
 // f32 sums of unit rows' deviations against float64: measured below 4e-7, worst at mean 50.
 const TOLERANCE = 1e-5

@@ -6,8 +6,8 @@ import { density } from '../../src/analysis/density.ts'
 import { pairDistances } from '../../src/analysis/pairDistances.ts'
 import { packageRoot } from '../../src/data/packageRoot.ts'
 import { readSafetensors } from '../../src/data/safetensors.ts'
+import { normals, openDevices } from '../devices.ts'
 import { thrown } from '../thrown.ts'
-import { normals, openDevices } from './devices.ts'
 
 const fixtures = path.join(packageRoot(), 'test/fixtures/collapse/collapse.safetensors')
 const { tensors } = await readSafetensors(fixtures)

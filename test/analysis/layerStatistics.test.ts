@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert'
 import { ClassSeparation } from '../../src/analysis/classSeparation.ts'
 import { LayerStatistics } from '../../src/analysis/layerStatistics.ts'
 import { Sparsity } from '../../src/analysis/sparsity.ts'
+import { normals, openDevices } from '../devices.ts'
 import { thrown } from '../thrown.ts'
-import { normals, openDevices } from './devices.ts'
 
 const { gpu, wide, both } = await openDevices()
 

@@ -7,8 +7,8 @@ import { type SpectrumOptions, spectrum } from '../../src/analysis/spectrum.ts'
 import { packageRoot } from '../../src/data/packageRoot.ts'
 import { readSafetensors } from '../../src/data/safetensors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
+import { normals, openDevices } from '../devices.ts'
 import { thrown } from '../thrown.ts'
-import { normals, openDevices } from './devices.ts'
 
 const fixtures = path.join(packageRoot(), 'test/fixtures/collapse/collapse.safetensors')
 const { tensors } = await readSafetensors(fixtures)

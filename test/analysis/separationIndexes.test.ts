@@ -2,9 +2,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SeparationIndexes, type SeparationOptions } from '../../src/analysis/separationIndexes.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
+import { normals, openDevices, withBindingLimit } from '../devices.ts'
 import { centredRows, rowsOf, separationReference } from '../reference/similarity.ts'
 import { thrown } from '../thrown.ts'
-import { normals, openDevices, withBindingLimit } from './devices.ts'
 
 // f32 sums of deviations against float64: measured below 1e-6, worst at mean 50 and one feature.
 const TOLERANCE = 1e-5

@@ -4,8 +4,9 @@ import { type RegisteredOp, registeredOps } from '../../src/autograd/op.ts'
 import '../../src/autograd/ops/index.ts'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
-import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
 import type { GpuArray } from '../../src/gpu/gpuArray.ts'
+import { openDevices } from '../devices.ts'
 import '../../src/losses/registry.ts'
 import { relativeError } from '../../src/selfTest/reference/compare.ts'
 import { hostAttributes } from '../../src/selfTest/reference/hostTensor.ts'
@@ -92,14 +93,8 @@ const names = [
 
 for (const name of names)
   test(`${name} agrees with PyTorch in float64`, async () => {
-    const gpu = await openGpu()
     // On a software driver also in the shape that kernels take on a real GPU.
-    const wide = new Gpu(gpu.device, {
-      ...gpu.profile,
-      lanes: 64,
-      subgroups8: false,
-      targetWorkgroups: 1024,
-    })
+    const { gpu, wide } = await openDevices()
     const fixtures = await readOpFixtures(name)
     assert.ok(fixtures.length > 0)
     for (const fixture of fixtures) {

@@ -3,10 +3,10 @@ import path from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeSafetensors } from '../../src/data/safetensors.ts'
-import { normals } from '../analysis/devices.ts'
+import { normals } from '../devices.ts'
 import { centredRows, ckaReference, rowsOf, separationReference } from '../reference/similarity.ts'
 import { writeNpy } from './arrayFiles.ts'
-import { runCli, temporaryFolder } from './runCli.ts'
+import { assertRefusals, type Refusal, runCli, temporaryFolder } from './runCli.ts'
 
 // f32 sums against float64, see test/analysis.
 const TOLERANCE = 1e-5
@@ -158,7 +158,7 @@ test('what does not fit is named in one sentence', async () => {
   await writeFile(at('x.csv'), '1,2')
   await writeFile(at('cut.safetensors'), await readFile(at('a.safetensors')))
   await truncate(at('cut.safetensors'), 700)
-  const cases: [string[], number, RegExp][] = [
+  const cases: Refusal[] = [
     [['cka', good, at('short.npy')], 1, /short\.npy has 20 examples, but .*x\.npy has 60/],
     [
       ['cka', at('three.npy'), at('three.npy')],
@@ -196,14 +196,7 @@ test('what does not fit is named in one sentence', async () => {
     [['separation', at('b.safetensors')], 1, /b\.safetensors has no labels/],
     [['sparsity', at('nan.npy')], 1, /nan\.npy holds NaN/],
   ]
-  for (const [given, code, message] of cases) {
-    const end = await runCli(given)
-    const what = given.map((part) => path.basename(part)).join(' ')
-    assert.is(end.code, code, `${what}: exit code ${end.code}, ${end.stderr}`)
-    assert.match(end.stderr, message)
-    assert.is(end.stdout, '', what)
-    assert.not.match(end.stderr, '    at ')
-  }
+  await assertRefusals(cases)
 })
 
 test.run()

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { StudyResult } from '../../src/study/studyResult.ts'
-import { runCli, temporaryFolder, tinyDataset } from './runCli.ts'
+import { assertRefusals, type Refusal, runCli, temporaryFolder, tinyDataset } from './runCli.ts'
 
 const small = ['--width', '0.0625', '--batch', '8', '--steps', '24', '--seed', '3']
 const two = ['--objectives', 'softmax,squared-error']
@@ -102,7 +102,7 @@ test('wrong usage exits with 2, a failure with 1 and one sentence that names the
   const damaged = await tinyDataset()
   const images = path.join(damaged, 'train-images-idx3-ubyte')
   await truncate(images, 500)
-  const cases: [string[], number, RegExp][] = [
+  const cases: Refusal[] = [
     [[...args, '--steps', 'many'], 2, /--steps.*expected a number/],
     [[...args, '--stepz', '3'], 2, /unknown option '--stepz'/],
     [['frobnicate'], 2, /unknown command 'frobnicate'/],
@@ -117,14 +117,7 @@ test('wrong usage exits with 2, a failure with 1 and one sentence that names the
     [[...args, '--dataset', `idx:${damaged}`], 1, new RegExp(images)],
     [[...args, '--out', path.join(blocked, 'out')], 1, new RegExp(blocked)],
   ]
-  for (const [given, code, message] of cases) {
-    const end = await runCli(given)
-    const what = given.slice(-2).join(' ')
-    assert.is(end.code, code, `${what}: exit code ${end.code}, ${end.stderr}`)
-    assert.match(end.stderr, message)
-    assert.is(end.stdout, '', what)
-    assert.not.match(end.stderr, '    at ')
-  }
+  await assertRefusals(cases)
   const left = await access(out).then(
     () => true,
     () => false,

@@ -3,6 +3,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import * as assert from 'uvu/assert'
 import { writeFileWhole } from '../../src/data/files.ts'
 import { encodeIdx } from '../../src/data/idx.ts'
 import { packageRoot } from '../../src/data/packageRoot.ts'
@@ -69,4 +70,19 @@ export async function tinyDataset(train = 48, test = 24): Promise<string> {
     ])
   }
   return folder
+}
+
+/** [arguments, exit code, what the one-sentence error says] */
+export type Refusal = readonly [args: readonly string[], code: number, message: RegExp]
+
+/** Each call ends with its exit code and message, and with neither a result nor a stack trace. */
+export async function assertRefusals(refusals: readonly Refusal[]): Promise<void> {
+  for (const [args, code, message] of refusals) {
+    const end = await runCli(args)
+    const what = args.slice(-2).join(' ')
+    assert.is(end.code, code, `${what}: exit code ${end.code}, ${end.stderr}`)
+    assert.match(end.stderr, message)
+    assert.is(end.stdout, '', what)
+    assert.not.match(end.stderr, '    at ')
+  }
 }

@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { packageRoot } from '../../src/data/packageRoot.ts'
 import { readSafetensors } from '../../src/data/safetensors.ts'
-import { runCli, temporaryFolder, tinyDataset } from './runCli.ts'
+import { assertRefusals, type Refusal, runCli, temporaryFolder, tinyDataset } from './runCli.ts'
 
 // Six steps an epoch of 48 images.
 const CONFIG = `
@@ -132,7 +132,7 @@ test('wrong usage exits with 2 and names the setting, a wrong file or folder wit
   assert.is((await runCli([...args, '--out', run, '--max-steps', '1', '--no-test'])).code, 0)
   const bad = path.join(folder, 'bad.toml')
   await writeFile(bad, 'learning-rate = 0.1\n')
-  const cases: [string[], number, RegExp][] = [
+  const cases: Refusal[] = [
     [['train', '--lr', 'fast'], 2, /--lr.*expected a number/],
     [['train', '--arch', 'vgg'], 2, /--arch.*expected one of resnet18/],
     [['train', '--nesterov', 'yes'], 2, /expected true or false/],
@@ -150,14 +150,7 @@ test('wrong usage exits with 2 and names the setting, a wrong file or folder wit
     [['train', path.join(folder, 'none.toml')], 1, /none.toml cannot be read: it does not exist/],
     [['train', '--dataset', 'cats'], 1, /cats/],
   ]
-  for (const [given, code, message] of cases) {
-    const end = await runCli(given)
-    const what = given.slice(-2).join(' ')
-    assert.is(end.code, code, `${what}: exit code ${end.code}, ${end.stderr}`)
-    assert.match(end.stderr, message)
-    assert.is(end.stdout, '', what)
-    assert.not.match(end.stderr, '    at ')
-  }
+  await assertRefusals(cases)
 })
 
 test.run()

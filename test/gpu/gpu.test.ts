@@ -4,19 +4,12 @@ import { elementwiseCall } from '../../src/gpu/elementwise.ts'
 import { GpuError, GpuOutOfMemoryError } from '../../src/gpu/errors.ts'
 import { kernels } from '../../src/gpu/generated/kernels.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import type { GpuArray } from '../../src/gpu/gpuArray.ts'
 import { thrown } from '../thrown.ts'
+import { accumulate } from './accumulate.ts'
 
 // Every comparison here is exact: bytes are moved, small integers added.
 const gpu = await openGpu()
 test.after(() => gpu.close())
-
-function accumulate(x: GpuArray<'f32'>, y: GpuArray<'f32'>): void {
-  gpu.dispatch(kernels.elementwise_accumulate, {
-    ...elementwiseCall(gpu, y, {}),
-    buffers: { x, y },
-  })
-}
 
 const HOST = {
   f32: (n: number) => Float32Array.from({ length: n }, (_, i) => (i - 3) / 7),
@@ -49,7 +42,7 @@ test('arrays of no elements can be cleared, copied, written and read', async () 
   const [a, b] = [gpu.zeros('f32', [0, 3]), gpu.empty('f32', [3, 0])]
   gpu.copy(a, b)
   gpu.write(b, new Float32Array(0))
-  accumulate(a, b)
+  accumulate(gpu, a, b)
   assert.equal(await gpu.read(b), new Float32Array(0))
   for (const array of [a, b]) array.release()
 })
@@ -69,9 +62,9 @@ test('data is copied when write and upload are called, also behind waiting comma
 test('a write does not overtake commands that wait', async () => {
   const x = gpu.upload('f32', [3], Float32Array.of(1, 2, 3))
   const y = gpu.zeros('f32', [3])
-  accumulate(x, y)
+  accumulate(gpu, x, y)
   gpu.write(x, Float32Array.of(10, 20, 30))
-  accumulate(x, y)
+  accumulate(gpu, x, y)
   assert.equal(await gpu.read(y), Float32Array.of(11, 22, 33))
   for (const array of [x, y]) array.release()
 })
@@ -148,7 +141,7 @@ test('an array can be released once, and not be used after that', async () => {
     ['clear', () => gpu.clear(x)],
     ['copy from', () => gpu.copy(x, y)],
     ['copy to', () => gpu.copy(y, x)],
-    ['dispatch', () => accumulate(x, y)],
+    ['dispatch', () => accumulate(gpu, x, y)],
   ]
   for (const [name, call] of calls) {
     const error = await thrown(call)

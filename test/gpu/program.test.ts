@@ -1,33 +1,25 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { elementwiseCall } from '../../src/gpu/elementwise.ts'
 import { GpuError } from '../../src/gpu/errors.ts'
-import { kernels } from '../../src/gpu/generated/kernels.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import type { GpuArray } from '../../src/gpu/gpuArray.ts'
 import { thrown } from '../thrown.ts'
+import { accumulate } from './accumulate.ts'
 
 // Small integers: every sum below is exact in f32.
 const gpu = await openGpu()
 test.after(() => gpu.close())
 
-function accumulate(x: GpuArray<'f32'>, y: GpuArray<'f32'>): void {
-  gpu.dispatch(kernels.elementwise_accumulate, {
-    ...elementwiseCall(gpu, y, {}),
-    buffers: { x, y },
-  })
-}
-
 /** x + x in a recorded array, added to `sum`. */
 async function recordDoubling(x: GpuArray<'f32'>, sum: GpuArray<'f32'>) {
   return gpu.record(() => {
     const double = gpu.zeros('f32', x.shape)
-    accumulate(x, double)
+    accumulate(gpu, x, double)
     const copy = gpu.empty('f32', x.shape)
     gpu.copy(x, copy)
-    accumulate(copy, double)
+    accumulate(gpu, copy, double)
     copy.release()
-    accumulate(double, sum)
+    accumulate(gpu, double, sum)
     return double
   })
 }
@@ -166,7 +158,7 @@ test('an error while recording gives back what was made and leaves the queue as 
   const before = gpu.memory()
   const error = await thrown(() =>
     gpu.record(() => {
-      accumulate(one, sum)
+      accumulate(gpu, one, sum)
       gpu.zeros('f32', [1000])
       throw new RangeError('of the user')
     }),
@@ -175,7 +167,7 @@ test('an error while recording gives back what was made and leaves the queue as 
   const { peak: _, created: __, ...after } = gpu.memory()
   const { peak: ___, created: ____, ...expected } = before
   assert.equal(after, expected)
-  accumulate(one, sum)
+  accumulate(gpu, one, sum)
   assert.equal(await gpu.read(sum), Float32Array.of(2, 3, 4))
   for (const array of [sum, one]) array.release()
 })

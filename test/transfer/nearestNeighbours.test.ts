@@ -4,8 +4,8 @@ import type { LabelledFeatures } from '../../src/transfer/labelledFeatures.ts'
 import { distanceSpaces, exactDistance, metrics } from '../../src/transfer/metric.ts'
 import { nearestNeighbours } from '../../src/transfer/nearestNeighbours.ts'
 import { findNeighbours } from '../../src/transfer/neighbours.ts'
-import { normals, openDevices } from '../analysis/devices.ts'
 import { rejection } from '../data/temporaryFolder.ts'
+import { normals, openDevices } from '../devices.ts'
 import { readFixture } from './fixture.ts'
 
 const { gpu, both } = await openDevices()

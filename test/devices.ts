@@ -1,5 +1,5 @@
-import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
-import { RandomStream } from '../../src/random/randomStream.ts'
+import { Gpu, openGpu } from '../src/gpu/gpu.ts'
+import { RandomStream } from '../src/random/randomStream.ts'
 
 /** The device as it is, and as if it were a wide GPU: 64 lanes, no subgroup operations. */
 export async function openDevices() {
