@@ -1,13 +1,12 @@
 import process from 'node:process'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
-import { readSafetensors } from '../data/safetensors.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
-import type { LabelledFeatures } from '../transfer/labelledFeatures.ts'
 import { linearProbe } from '../transfer/linearProbe.ts'
 import { type Metric, metrics } from '../transfer/metric.ts'
 import { nearestNeighbours } from '../transfer/nearestNeighbours.ts'
 import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
+import { readSets, type TransferSets } from './transferSets.ts'
 
 const METHODS = ['linear', 'knn'] as const
 
@@ -33,9 +32,12 @@ export function transferCommand(): Command {
   return new Command('transfer')
     .description('how well fixed features serve another task (Table 1)')
     .addArgument(new Argument('<METHOD>', 'classifier on the features').choices(METHODS))
-    .argument('[FEATURES]', 'the same as --train')
-    .option('--train <F>', '.safetensors with features [n, p] and labels [n] to learn from')
-    .requiredOption('--test <F>', '.safetensors with features [n, p] and labels [n] to test on')
+    .argument('[RUN]', 'run folder; without it, features are read from files')
+    .option(
+      '--train <D>',
+      'data set to learn from, its training split; or .safetensors with features [n, p] and labels [n]',
+    )
+    .requiredOption('--test <D>', 'likewise, to test on: its test split')
     .addOption(
       new Option('--metric <NAME>', 'what lambda or k is chosen by, and what is printed')
         .choices(['top1', 'per-class'])
@@ -52,18 +54,13 @@ export function transferCommand(): Command {
 
 async function run(
   method: (typeof METHODS)[number],
-  features: string | undefined,
+  source: string | undefined,
   options: Options,
 ): Promise<void> {
-  const train = options.train ?? features
-  if (train === undefined || (features !== undefined && options.train !== undefined))
-    throw new Error(
-      `training features are given ${train === undefined ? 'nowhere' : 'twice'}, expected --train F.safetensors`,
-    )
-  const sets = [await readFeatures(train), await readFeatures(options.test)] as const
   const gpu = await openGpu()
   const progress = new Progress()
   try {
+    const sets = await readSets(gpu, progress, source, options.train, options.test)
     const report = await (method === 'linear' ? linear : neighbours)(gpu, sets, options, progress)
     progress.stop()
     process.stdout.write(
@@ -89,11 +86,9 @@ interface Report {
   readonly [more: string]: unknown
 }
 
-type Sets = readonly [LabelledFeatures, LabelledFeatures]
-
 async function linear(
   gpu: Gpu,
-  [train, test]: Sets,
+  [train, test]: TransferSets,
   { metric, validation, seed, maxIterations }: Options,
   progress: Progress,
 ): Promise<Report> {
@@ -131,7 +126,7 @@ async function linear(
 
 async function neighbours(
   gpu: Gpu,
-  [train, test]: Sets,
+  [train, test]: TransferSets,
   { metric, distance, mostNeighbours }: Options,
   progress: Progress,
 ): Promise<Report> {
@@ -184,34 +179,4 @@ function describe(report: Report, { metric }: Options): string {
       ? ''
       : `, ${report.converged ? 'converged' : 'NOT converged'} (gradient norm ${report.gradientNorm!.toPrecision(2)})`
   return `${report.method}: ${name} ${(100 * value).toFixed(2)} %, ${choice}${fit}`
-}
-
-/** A .safetensors file's features, flattened to [n, p], and labels. */
-async function readFeatures(path: string): Promise<LabelledFeatures> {
-  const { tensors } = await readSafetensors(path)
-  const features = tensors.get('features')
-  const labels = tensors.get('labels')
-  if (!features || !labels)
-    throw new Error(
-      `${path} has no ${features ? 'labels' : 'features'}, expected features and labels`,
-    )
-  const { data, shape } = features
-  if (!(data instanceof Float32Array || data instanceof Float64Array) || shape.length < 2)
-    throw new Error(
-      `${path}: features are ${data.constructor.name} [${shape}], expected F32 or F64 [n, p]`,
-    )
-  if (labels.data instanceof Float32Array || labels.data instanceof Float64Array)
-    throw new Error(`${path}: labels are ${labels.data.constructor.name}, expected integers`)
-  if (labels.shape.length !== 1 || labels.shape[0] !== shape[0])
-    throw new Error(`${path}: labels are [${labels.shape}], expected [${shape[0]}]`)
-  const numbers = Array.from(labels.data as ArrayLike<number | bigint>, Number)
-  const bad = numbers.findIndex((label) => !(label >= 0 && label < 2 ** 20))
-  if (bad >= 0)
-    throw new Error(`${path}: label ${bad} is ${numbers[bad]}, expected 0 to ${2 ** 20 - 1}`)
-  return {
-    name: path,
-    features: Float32Array.from(data),
-    labels: Uint32Array.from(numbers),
-    width: shape.slice(1).reduce((a, b) => a * b, 1),
-  }
 }

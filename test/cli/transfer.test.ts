@@ -1,10 +1,10 @@
 import path from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type NamedTensor, writeSafetensors } from '../../src/data/safetensors.ts'
+import { type NamedTensor, readSafetensors, writeSafetensors } from '../../src/data/safetensors.ts'
 import { temporaryFolder } from '../data/temporaryFolder.ts'
 import { readFixture } from '../transfer/fixture.ts'
-import { runCli } from './runCli.ts'
+import { runCli, tinyDataset } from './runCli.ts'
 
 const folder = temporaryFolder()
 
@@ -67,6 +67,38 @@ test('transfer knn: k and accuracy of scikit-learn, features as the argument', a
   assert.ok(report.undefined.converged)
   const text = await runCli([...args, '--most-neighbours', '30'])
   assert.match(text.stdout, new RegExp(`^knn: accuracy [\\d.]+ %, k ${expected.k}\n$`))
+})
+
+test('transfer of a run: the features that the command features writes', async () => {
+  const dataset = `idx:${await tinyDataset(48, 24)}`
+  const run = path.join(folder, 'run')
+  const settings = ['--width', '0.0625', '--batch', '16', '--max-steps', '2', '--out', run]
+  const trained = await runCli(['train', '--loss', 'softmax', '--dataset', dataset, ...settings])
+  assert.is(trained.code, 0, trained.stderr)
+  const files: string[] = []
+  for (const split of ['train', 'test'] as const) {
+    const out = path.join(folder, `layers-${split}.safetensors`)
+    const args = ['features', run, '--input', dataset, '--split', split, '--layers', 'avgpool']
+    const end = await runCli([...args, '--out', out])
+    assert.is(end.code, 0, end.stderr)
+    const { data, shape } = (await readSafetensors(out)).tensors.get('avgpool')!
+    const labels = {
+      shape: [shape[0]!],
+      data: Int32Array.from({ length: shape[0]! }, (_, i) => i % 3),
+    }
+    files.push(await write(`own-${split}`, { features: { shape, data }, labels }))
+  }
+  for (const method of ['linear', 'knn']) {
+    const ofRun = ['transfer', method, run, '--train', dataset, '--test', dataset, '--json']
+    const ofFiles = ['transfer', method, '--train', files[0]!, '--test', files[1]!, '--json']
+    const [a, b] = [await runCli(ofRun), await runCli(ofFiles)]
+    assert.is(a.code, 0, a.stderr)
+    assert.is(a.stdout, b.stdout)
+  }
+  const missing = await runCli(['transfer', 'knn', run, '--test', dataset])
+  assert.match(missing.stderr, /is a run: expected --train/)
+  const none = await runCli(['transfer', 'knn', folder, '--train', dataset, '--test', dataset])
+  assert.match(none.stderr, /holds no run/)
 })
 
 test('wrong usage exits with 2, files that do not fit with 1 and a sentence', async () => {
