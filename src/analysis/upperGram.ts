@@ -4,8 +4,8 @@ import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { type AnalysisVariant, bindingLimit, rowItems } from './features.ts'
 
-/** Width of the tiles of shaders/analysis/gram.wesl. */
-const TILE = 16
+/** Examples of a panel, and width of the tiles, of shaders/analysis/gram.wesl. */
+const TILE = 32
 /** Shortest slice whose product outweighs its launch and its part in the sum over slices. */
 const SHORTEST_SLICE = 64
 /** Elements of the largest block of transposed features: wide layers need no second copy. */
@@ -17,6 +17,11 @@ export type GramStep = 'transposed' | 'multiplied'
 /** Examples rounded up to whole tiles. */
 export function gramStride(rows: number): number {
   return TILE * Math.ceil(rows / TILE)
+}
+
+/** Features of the largest tile that is transposed and multiplied at once. */
+export function tileFeatures(gpu: Gpu, rows: number, block = LARGEST_BLOCK): number {
+  return Math.max(4, 4 * Math.floor(Math.min(block, bindingLimit(gpu)) / 4 / gramStride(rows)))
 }
 
 export interface UpperGramOptions {
@@ -34,7 +39,7 @@ export interface UpperGramOptions {
 export class UpperGram {
   readonly stride: number
   readonly #variant: AnalysisVariant
-  readonly #block: number
+  readonly #tile: number
   /** [slices, stride, stride], once features came. */
   #partials: GpuArray<'f32'> | undefined
   #scratch: GpuArray<'f32'> | undefined
@@ -46,7 +51,7 @@ export class UpperGram {
   ) {
     this.stride = gramStride(rows)
     this.#variant = options.variant ?? {}
-    this.#block = Math.min(options.block ?? LARGEST_BLOCK, bindingLimit(gpu))
+    this.#tile = tileFeatures(gpu, rows, options.block)
   }
 
   /** Adds features: rows firstRow .. firstRow + rows of x, seen as [., p]. */
@@ -60,7 +65,7 @@ export class UpperGram {
     const { lanes } = gpu.profile
     const { p4, width, items } = rowItems(p, this.#variant)
     const padded = 4 * Math.ceil(p / 4)
-    const blockFeatures = Math.max(4, 4 * Math.floor(this.#block / 4 / stride))
+    const blockFeatures = this.#tile
     for (let first = 0; first < padded; first += blockFeatures) {
       const features = Math.min(blockFeatures, padded - first)
       const xt = this.#scratchOf(features, blockFeatures)
@@ -137,7 +142,7 @@ export class UpperGram {
     const featuresPerSlice = 4 * Math.ceil(features / slices / 4)
     gpu.dispatch(kernels.analysis_gram, {
       constants: { LANES: lanes },
-      conditions: { SUBGROUPS8: (this.#variant.subgroups ?? true) && subgroups8 },
+      conditions: { ONE_ROW: false, SUBGROUPS8: (this.#variant.subgroups ?? true) && subgroups8 },
       buffers: { xt, partials },
       params: { features, featuresPerSlice, stride, accumulate },
       workgroups: [...tiles, slices],

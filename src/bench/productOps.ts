@@ -1,4 +1,4 @@
-import { MinibatchCka } from '../analysis/minibatchCka.ts'
+import { tileFeatures, UpperGram } from '../analysis/upperGram.ts'
 import { conv2d } from '../autograd/ops/conv2d.ts'
 import { linear } from '../autograd/ops/linear.ts'
 import type { Tape } from '../autograd/tape.ts'
@@ -82,38 +82,41 @@ export const matrixProducts: BenchOp = {
     }),
 }
 
-/** Rows of the Gram products, a usual minibatch of CKA. */
-const GRAM_ROWS = 64
+/** Rows of the Gram products: the paper's minibatch of CKA. */
+const GRAM_ROWS = 1500
 
 /**
- * One minibatch of CKA of a layer with itself: X X' of its features, which is symmetric, so that
- * n (n + 1) / 2 products count; then the little that centring and HSIC need.
+ * Gram products X X' of a minibatch's features less their means: of the last layer, and of a tile of
+ * features of the blocks' outputs, which are too wide to be multiplied at once. They are symmetric,
+ * so that n (n + 1) / 2 products count; centring and transposing the features counts as time.
  */
 export const gramProducts: BenchOp = {
   name: 'gram',
   groups: (gpu, sizes) => {
-    const stages = stageOutputs(sizes).map(({ size, channels }) => size * size * channels)
-    const limit = gpu.device.limits.maxStorageBufferBindingSize / 4 / GRAM_ROWS
-    return [...stages, stageOutputs(sizes).at(-1)!.channels]
-      .filter((features) => features <= limit)
-      .map((features) => () => {
-        const arrays = new BenchArrays(gpu)
-        const x = arrays.uniform([GRAM_ROWS, features])
-        const cka = new MinibatchCka(gpu, ['x'])
-        return {
-          cases: [
-            {
-              shape: `${GRAM_ROWS}x${features}`,
-              pass: 'forward',
-              flops: GRAM_ROWS * (GRAM_ROWS + 1) * features,
-              record: async () => [(await gpu.record(() => cka.add([x]))).program],
-            },
-          ],
-          release: () => {
-            cka.release()
-            arrays.release()
+    const outputs = stageOutputs(sizes)
+    const widths = outputs.map(({ size, channels }) => size * size * channels)
+    const tile = tileFeatures(gpu, GRAM_ROWS)
+    const tiles = [...widths, outputs.at(-1)!.channels].map((width) => Math.min(width, tile))
+    return [...new Set(tiles)].map((features) => () => {
+      const arrays = new BenchArrays(gpu)
+      const x = arrays.uniform([GRAM_ROWS, features])
+      const add = () => {
+        const gram = new UpperGram(gpu, GRAM_ROWS, { centre: true })
+        gram.add(x, features)
+        gram.release()
+      }
+      const wider = widths.filter((width) => width > features)
+      return {
+        cases: [
+          {
+            shape: `${GRAM_ROWS}x${features}${features === tile ? `, a tile of ${Math.max(...wider)}` : ''}`,
+            pass: 'forward',
+            flops: GRAM_ROWS * (GRAM_ROWS + 1) * features,
+            record: async () => [(await gpu.record(add)).program],
           },
-        }
-      })
+        ],
+        release: () => arrays.release(),
+      }
+    })
   },
 }
