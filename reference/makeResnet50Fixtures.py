@@ -35,8 +35,10 @@ STEP_SHAPE = (4, 64, 64, 3)
 STEPS, LR, MOMENTUM, WEIGHT_DECAY, EMA = 5, 0.02, 0.9, 8e-5, 0.9
 # Added to the betas inside blocks, which keeps most ReLUs open: around a kink float32 and float64
 # part at once, and at 20 million activations PyTorch's own float32 gradients are then 1e-2 off. Not
-# to the stem's: its max pool would see no ReLU closed, and the gradient of its beta would be 0.
-BETA_SHIFT, STEM_SHIFT = 2.0, 0.0
+# so much that all ReLUs of a channel are open, which small maps reach first: the batch norm that
+# follows then cancels the beta's gradient, of which rounding is left. Not to the stem's: its max
+# pool would see no ReLU closed, and the gradient of its beta would be 0.
+GRADIENT_SHIFT, STEP_SHIFT, STEM_SHIFT = 3.0, 2.0, 0.0
 SAMPLES = 96
 
 
@@ -57,12 +59,12 @@ def labels(count, batch):
     return torch.tensor([(37 * (batch * count + i)) % CLASSES for i in range(count)])
 
 
-def model_of(dtype):
-    return fill(resnet50(num_classes=CLASSES), dtype, BETA_SHIFT, STEM_SHIFT).train()
+def model_of(dtype, beta_shift):
+    return fill(resnet50(num_classes=CLASSES), dtype, beta_shift, STEM_SHIFT).train()
 
 
 def forward_backward(dtype):
-    model = model_of(dtype)
+    model = model_of(dtype, GRADIENT_SHIFT)
     x, y = images(GRADIENT_SHAPE, 0, dtype), labels(GRADIENT_SHAPE[0], 0)
     logits = model(x)
     loss = softmax_cross_entropy(logits, y)
@@ -75,7 +77,7 @@ def forward_backward(dtype):
 
 
 def five_steps(dtype):
-    model = model_of(dtype)
+    model = model_of(dtype, STEP_SHIFT)
     optimiser = sgd(model, LR, MOMENTUM, WEIGHT_DECAY)
     averages = {n: t.clone() for n, t in state_of(model).items()}
     losses = []
@@ -111,7 +113,7 @@ def compute(dtype):
 
 
 def round_trip(arguments):
-    model = model_of(torch.float32)
+    model = model_of(torch.float32, STEP_SHIFT)
     if arguments.save:
         write_state(arguments.save, model.state_dict())
         return

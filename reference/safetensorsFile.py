@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES = {'F32': np.dtype('<f4'), 'F64': np.dtype('<f8'), 'I32': np.dtype('<i4')}
+DTYPES = {'F32': np.dtype('<f4'), 'F64': np.dtype('<f8'), 'I32': np.dtype('<i4'), 'I64': np.dtype('<i8')}
 
 
 def write_safetensors(path, tensors, metadata=None):

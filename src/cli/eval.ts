@@ -7,7 +7,6 @@ import {
   topCount,
 } from '../analysis/calibration.ts'
 import { type ImageDataset, subset } from '../data/imageSource.ts'
-import { openImageDataset } from '../data/registry.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import type { Objective } from '../losses/objective.ts'
 import type { CompleteConfig } from '../train/config.ts'
@@ -15,11 +14,15 @@ import { imageInput } from '../train/decodedInput.ts'
 import { holdOut, type ImageInput } from '../train/input.ts'
 import { type LoadedRun, loadRun } from '../train/loadRun.ts'
 import { type CollectedLogits, collectLogits } from '../train/logits.ts'
+import { BadImages } from './badImages.ts'
+import { openImages } from './prepareTraining.ts'
 import { Progress } from './progress.ts'
+import { argumentOf, parseSetting } from './trainSettings.ts'
 
 interface Options {
   readonly dataset?: string
   readonly split: 'test' | 'train'
+  readonly onBadImage?: 'skip' | 'refuse'
   readonly unsafeFast?: boolean
   readonly json?: boolean
 }
@@ -34,6 +37,12 @@ export function evalCommand(): Command {
         .choices(['test', 'train'])
         .default('test'),
     )
+    .addOption(
+      new Option(
+        `--on-bad-image ${argumentOf('onBadImage')}`,
+        'a file that gives no image; default: as the run was asked for',
+      ).argParser((text) => parseSetting('onBadImage', text)),
+    )
     .option('--unsafe-fast', "turn the driver's index clamping off")
     .option('--json', 'print one JSON object')
     .action(run)
@@ -44,15 +53,16 @@ async function run(folder: string, options: Options): Promise<void> {
   const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
   try {
     const loaded = await loadRun(gpu, folder)
-    const { config } = loaded
+    const { onBadImage = loaded.config.onBadImage } = options
+    const config = { ...loaded.config, onBadImage }
     const name = options.dataset ?? config.dataset
-    const dataset = await openImageDataset(name)
+    const dataset = await openImages(name, config)
     const source = options.split === 'test' ? (dataset.test ?? dataset.train) : dataset.train
-    const say = (problem: Error) => progress.say(problem.message)
-    const input = imageInput(gpu, dataset, source, config, say)
+    const badImages = new BadImages(progress)
+    const input = imageInput(gpu, dataset, source, config, badImages.add)
     const evaluated = await collect(gpu, progress, loaded, input, 'Evaluating')
     const held = await heldOutLogits(gpu, progress, loaded, dataset, name)
-    const report = describe(loaded.objective, evaluated, held)
+    const report = { ...describe(loaded.objective, evaluated, held), badImages: badImages.count }
     progress.stop()
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : text(folder, report))
   } finally {

@@ -12,7 +12,9 @@ import {
 import { renderReport } from '../study/report/renderReport.ts'
 import { formatTable } from '../study/report/textTable.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
+import { interruptSignal } from './interrupt.ts'
 import { Progress, type TaskProgress } from './progress.ts'
+import { Tasks } from './tasks.ts'
 import { packageVersion, webgpuVersion } from './version.ts'
 
 interface Options {
@@ -68,13 +70,7 @@ export function quickstartCommand(): Command {
 
 async function run(options: Options): Promise<void> {
   const progress = new Progress()
-  const interrupt = new AbortController()
-  process.on('SIGINT', () => {
-    // A second Ctrl-C does not wait; the last checkpoint stands.
-    if (interrupt.signal.aborted) process.exit(130)
-    interrupt.abort()
-    progress.say('Interrupted: finishing the step and writing a checkpoint ...')
-  })
+  const signal = interruptSignal(progress)
   const { dataset: name, size, out } = options
   const dataset = await openDataset(name, name === 'fashion-mnist' ? { size } : {})
   const gpu = await openGpu({
@@ -96,7 +92,7 @@ async function run(options: Options): Promise<void> {
         node: process.versions.node,
         webgpu: webgpuVersion(),
       },
-      signal: interrupt.signal,
+      signal,
       onTrain: (network, { step, steps, loss, imagesPerSecond }) => {
         tasks.update(
           `Training ${network.label}`,
@@ -132,26 +128,6 @@ async function run(options: Options): Promise<void> {
     throw error
   } finally {
     gpu.close()
-  }
-}
-
-/** One bar a task, made when it is first heard of. */
-class Tasks {
-  readonly #tasks = new Map<string, TaskProgress>()
-
-  constructor(private readonly progress: Progress) {}
-
-  update(name: string, done: number, total: number, unit: string, note?: string): void {
-    let task = this.#tasks.get(name)
-    if (!task) {
-      task = this.progress.task(name, total, unit)
-      this.#tasks.set(name, task)
-    }
-    task.update(done, note)
-    if (done === total) {
-      task.end()
-      this.#tasks.delete(name)
-    }
   }
 }
 

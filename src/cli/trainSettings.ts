@@ -4,7 +4,14 @@ import { readFileBytes } from '../data/files.ts'
 import { initialisations } from '../nn/initialisation.ts'
 import { architectures, poolings, stems } from '../nn/resnet.ts'
 import { decayStarts, scheduleNames } from '../optim/schedule.ts'
-import { augmentations, filters, shuffles } from '../train/config.ts'
+import {
+  augmentations,
+  badImageActions,
+  evalCrops,
+  filters,
+  points,
+  shuffles,
+} from '../train/config.ts'
 
 type Kind = 'number' | 'boolean' | 'text' | 'numbers' | 'table' | readonly string[]
 
@@ -42,6 +49,10 @@ export const trainSettings = {
   mixup: { kind: 'number', help: 'alpha, 0 for none' },
   filter: { kind: filters, help: 'for resizing' },
   antialias: { kind: 'boolean', help: 'when resizing' },
+  points: { kind: points, help: 'sampled without antialiasing' },
+  evalCrop: { kind: evalCrops, help: 'of images of any size: resize then cut, or cut then resize' },
+  exifOrientation: { kind: 'boolean', help: 'turn images as their EXIF data says' },
+  onBadImage: { kind: badImageActions, help: 'a file that gives no image' },
   shuffle: { kind: shuffles, help: 'order of the images' },
   lr: { kind: 'number', help: 'highest learning rate' },
   schedule: { kind: scheduleNames, help: 'of the learning rate' },

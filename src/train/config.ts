@@ -1,4 +1,4 @@
-import type { Resampling } from '../data/augment/resampling.ts'
+import { checkResampling, type Resampling } from '../data/augment/resampling.ts'
 import type { Variant } from '../losses/definition.ts'
 import { type Initialisation, initialisations } from '../nn/initialisation.ts'
 import { type Architecture, architectures, poolings, stems } from '../nn/resnet.ts'
@@ -13,6 +13,15 @@ export const shuffles = ['epoch', 'none'] as const
 export const augmentations = ['random-resized', 'pad', 'none'] as const
 
 export const filters = ['bilinear', 'bicubic'] as const
+
+/** At the centres of pixels, or at multiples of the scale, as TensorFlow 1 resizes (D10). */
+export const points = ['half', 'corner'] as const
+
+/** Resize, then take the centre; or take the centre, then resize, as the authors' code (D11). */
+export const evalCrops = ['torchvision', 'paper'] as const
+
+/** Report and go on without it, or end the run. */
+export const badImageActions = ['skip', 'refuse'] as const
 
 /** Everything that decides what a training run computes. */
 export interface TrainConfig {
@@ -60,6 +69,14 @@ export interface TrainConfig {
   readonly filter?: Resampling['filter']
   /** Whether all source pixels under an output pixel count. Default true. */
   readonly antialias?: boolean
+  /** Where points are sampled without antialiasing. Default half. */
+  readonly points?: (typeof points)[number]
+  /** How evaluated images of any size are cropped. Default torchvision. */
+  readonly evalCrop?: (typeof evalCrops)[number]
+  /** Whether images are turned as their EXIF orientation says. Default false, as torchvision. */
+  readonly exifOrientation?: boolean
+  /** What a file that gives no image does: default skip, which reports it. */
+  readonly onBadImage?: (typeof badImageActions)[number]
   /** Default epoch. */
   readonly shuffle?: (typeof shuffles)[number]
   /** Highest learning rate. */
@@ -113,6 +130,10 @@ export function completeConfig(config: TrainConfig): CompleteConfig {
     mixup: 0,
     filter: 'bilinear',
     antialias: true,
+    points: 'half',
+    evalCrop: 'torchvision',
+    exifOrientation: false,
+    onBadImage: 'skip',
     shuffle: 'epoch',
     decay: 0.975,
     decayFrom: 'warmup',
@@ -148,6 +169,9 @@ const CHOICES = {
   shuffle: shuffles,
   augment: augmentations,
   filter: filters,
+  points,
+  evalCrop: evalCrops,
+  onBadImage: badImageActions,
   schedule: scheduleNames,
   decayFrom: decayStarts,
 } as const
@@ -176,6 +200,7 @@ export function checkConfig(config: CompleteConfig, count: number): void {
   if (warmupSteps > steps)
     throw new Error(`warmupSteps is ${warmupSteps}, expected at most the ${steps} steps of the run`)
   if (ema !== 0) checkEmaDecay(ema)
+  checkResampling(config)
   checkSgdOptions(config)
 }
 

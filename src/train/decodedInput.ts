@@ -1,15 +1,12 @@
-import { Augmenter } from '../data/augment/augmenter.ts'
-import type { Size } from '../data/augment/box.ts'
-import { centredPlan, evaluationPlan } from '../data/augment/evaluationPlan.ts'
-import type { ImagePlan } from '../data/augment/imagePlan.ts'
+import type { EvaluationCrop } from '../data/augment/evaluationPlan.ts'
 import { drawMixing } from '../data/augment/mixup.ts'
 import type { Resampling } from '../data/augment/resampling.ts'
-import { type TrainingAugmentation, TrainingPlans } from '../data/augment/trainingPlans.ts'
+import type { TrainingAugmentation } from '../data/augment/trainingPlans.ts'
 import { evaluationBatches } from '../data/batches.ts'
-import { BatchLoader, type LoadedBatch } from '../data/batchLoader.ts'
-import type { BadImageError, ImageDataset, ImageSource, LoadedImage } from '../data/imageSource.ts'
+import type { OnBadImage } from '../data/batchLoader.ts'
+import { type ReadyBatch as DecodedBatch, ImageInput as DecodedImages } from '../data/imageInput.ts'
+import type { BadImageError, ImageDataset, ImageSource } from '../data/imageSource.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { CompleteConfig } from './config.ts'
 import type { BatchRequest, ImageInput, ReadyBatch } from './input.ts'
 
@@ -22,10 +19,17 @@ export interface DecodedInputOptions {
   /** Of training images. */
   readonly augmentation?: TrainingAugmentation
   readonly resampling?: Resampling
+  /** How evaluated images of any size are cropped. Default torchvision. */
+  readonly evalCrop?: EvaluationCrop['style']
   /** Mixup's alpha, 0 for none. */
   readonly mixup?: number
   readonly seed?: number
-  /** Told of each file that gives no image; in training another stands in for it. */
+  /**
+   * `skip` (default): another example stands in for a bad file in training, and an evaluation is
+   * without it. `refuse`: it ends the run.
+   */
+  readonly onBadImage?: 'skip' | 'refuse'
+  /** Told of each file that is skipped. */
   readonly onProblem?: (problem: BadImageError) => void
 }
 
@@ -37,21 +41,21 @@ export function imageInput(
   config: CompleteConfig,
   onProblem: DecodedInputOptions['onProblem'],
 ): DecodedInput {
-  const { imageSize, mean, std, augment, autoAugment, filter, antialias, mixup, seed } = config
+  const { imageSize, mean, std, augment, autoAugment, mixup, seed } = config
+  const { filter, antialias, points, evalCrop, onBadImage } = config
   return new DecodedInput(gpu, dataset, source, {
     ...(imageSize === undefined ? {} : { imageSize }),
     ...(mean ? { mean } : {}),
     ...(std ? { std } : {}),
     ...(onProblem ? { onProblem } : {}),
     augmentation: { crop: augment, autoAugment },
-    resampling: { filter, antialias },
+    resampling: { filter, antialias, points },
+    evalCrop,
     mixup,
     seed,
+    onBadImage,
   })
 }
-
-const SIDE = 224
-const LEAST_SIDE = 32
 
 /**
  * Images of any source: u8 ones are decoded ahead, cropped, resized, augmented, normalised and mixed
@@ -60,113 +64,80 @@ const LEAST_SIDE = 32
 export class DecodedInput implements ImageInput {
   readonly shape: readonly [number, number, number]
   readonly count: number
-  readonly #size: Size
-  readonly #plans: TrainingPlans
-  #augmenter: Augmenter | undefined
+  readonly #training: DecodedImages
+  readonly #evaluation: DecodedImages
 
   /** @throws RangeError naming an option out of range or statistics that do not fit */
   constructor(
-    private readonly gpu: Gpu,
+    gpu: Gpu,
     private readonly dataset: Pick<ImageDataset, 'size' | 'statistics' | 'name'>,
-    private readonly source: ImageSource,
+    source: ImageSource,
     private readonly options: DecodedInputOptions,
   ) {
-    const { size, statistics, name } = dataset
-    const { imageSize, seed = 0, augmentation } = options
+    const { statistics, name } = dataset
+    const { imageSize, augmentation, mean, std, resampling, onProblem, mixup = 0 } = options
+    const { crop = 'none', autoAugment = false } = augmentation ?? {}
     if (imageSize !== undefined && (!Number.isInteger(imageSize) || imageSize < 1))
       throw new RangeError(`imageSize is ${imageSize}, expected an integer from 1`)
-    if (!statistics && imageSize !== undefined)
-      throw new RangeError(
-        `imageSize is given with ${name}, whose images are f32: these are taken as they are`,
-      )
-    const { crop = 'none', autoAugment = false } = augmentation ?? {}
-    if (!statistics && (crop !== 'none' || autoAugment || (options.mixup ?? 0) > 0))
-      throw new RangeError(
-        `augmentation is asked for with ${name}, whose images are f32: these are taken as they are`,
-      )
-    const own = (side: number) => (statistics ? Math.max(LEAST_SIDE, side) : side)
-    this.#size = {
-      height: imageSize ?? (size ? own(size.height) : SIDE),
-      width: imageSize ?? (size ? own(size.width) : SIDE),
-    }
-    this.shape = [this.#size.height, this.#size.width, 3]
+    for (const [asked, is] of Object.entries({
+      imageSize: imageSize !== undefined,
+      augmentation: crop !== 'none' || autoAugment || mixup > 0,
+    }))
+      if (!statistics && is)
+        throw new RangeError(
+          `${asked} is given with ${name}, whose images are f32: these are taken as they are`,
+        )
+    const images = (otherwise: OnBadImage) =>
+      new DecodedImages(gpu, dataset, source, {
+        onBadImage: options.onBadImage === 'refuse' ? 'fail' : otherwise,
+        ...(imageSize === undefined ? {} : { height: imageSize, width: imageSize }),
+        // A run's own statistics mean nothing to images that are taken as they are.
+        ...(statistics && mean ? { mean } : {}),
+        ...(statistics && std ? { std } : {}),
+        ...(resampling ? { resampling } : {}),
+        ...(onProblem && options.onBadImage !== 'refuse' ? { onProblem } : {}),
+      })
+    this.#training = images('replace')
+    this.#evaluation = images('drop')
+    this.shape = this.#training.shape
     this.count = source.count
-    this.#plans = new TrainingPlans(this.#size, seed, augmentation ?? { crop: 'none' })
   }
 
   async *trainingBatches(requests: Iterable<BatchRequest>): AsyncGenerator<ReadyBatch> {
-    const { source, options } = this
-    const { onProblem = () => {}, mixup = 0, seed = 0 } = options
-    const loader = new BatchLoader(source, { onBadImage: 'replace', onProblem })
-    const asked: BatchRequest[] = []
-    const examples = function* () {
+    const { mixup = 0, seed = 0, augmentation = { crop: 'none' } } = this.options
+    const draws: number[] = []
+    const asked = function* () {
       for (const request of requests) {
-        asked.push(request)
-        yield request.examples
+        draws.push(request.draw)
+        yield request
       }
     }
-    for await (const batch of loader.load(examples())) {
-      const { epoch, draw } = asked.shift()!
-      const plan = (image: LoadedImage, i: number) =>
-        this.#plans.plan(image, batch.indexes[i]!, epoch)
+    for await (const batch of this.#training.training(asked(), seed, augmentation)) {
+      const draw = draws.shift()!
       const mixing = mixup > 0 ? drawMixing(mixup, batch.labels.length, seed, draw) : undefined
-      yield {
-        labels: batch.labels,
-        ...(mixing ? { mixing } : {}),
-        write: (images) => this.#write(images, batch, plan, mixing),
-      }
+      yield { ...ready(batch, mixing), ...(mixing ? { mixing } : {}) }
     }
   }
 
   async *evaluationBatches(batchSize: number): AsyncGenerator<ReadyBatch> {
-    const { source, options, dataset } = this
-    const { onProblem = () => {}, imageSize } = options
-    const loader = new BatchLoader(source, { onBadImage: 'drop', onProblem })
+    const { dataset, options } = this
+    const { imageSize, evalCrop = 'torchvision' } = options
     const isCentred = dataset.size !== undefined && imageSize === undefined
-    const plan = (image: LoadedImage) =>
-      isCentred ? centredPlan(image, this.#size) : evaluationPlan(image, this.#size)
-    for await (const batch of loader.load(evaluationBatches(this.count, batchSize)))
-      if (batch.labels.length > 0)
-        yield { labels: batch.labels, write: (images) => this.#write(images, batch, plan) }
+    const crop = isCentred ? 'centre' : { style: evalCrop }
+    const batches = evaluationBatches(this.count, batchSize)
+    for await (const batch of this.#evaluation.evaluation(batches, crop)) yield ready(batch)
   }
 
   /** Gives the device's memory back. */
   release(): void {
-    this.#augmenter?.release()
-    this.#augmenter = undefined
+    this.#training.release()
+    this.#evaluation.release()
   }
+}
 
-  async #write(
-    images: GpuArray<'f32'>,
-    batch: LoadedBatch,
-    plan: (image: LoadedImage, i: number) => ImagePlan,
-    mixing?: ReadyBatch['mixing'],
-  ): Promise<void> {
-    if (!this.dataset.statistics) {
-      this.gpu.write(images, this.#floats(batch))
-      return
-    }
-    const { mean = this.dataset.statistics.mean, std = this.dataset.statistics.std } = this.options
-    const { resampling } = this.options
-    this.#augmenter ??= new Augmenter(this.gpu, {
-      ...this.#size,
-      mean,
-      std,
-      ...(resampling ? { resampling } : {}),
-    })
-    await this.#augmenter.run(batch.images, batch.images.map(plan), images, mixing)
-  }
-
-  /** f32 images one behind the other; a grey one is repeated to three channels. */
-  #floats({ images }: LoadedBatch): Float32Array {
-    const [height, width] = this.shape
-    const out = new Float32Array(images.length * height * width * 3)
-    for (const [i, { data, channels }] of images.entries()) {
-      const start = i * height * width * 3
-      if (channels === 3) out.set(data, start)
-      else
-        for (let j = 0; j < data.length; j++) out.fill(data[j]!, start + 3 * j, start + 3 * j + 3)
-    }
-    return out
-  }
+function ready(
+  { labels, fill }: DecodedBatch,
+  mixing?: ReadyBatch['mixing'],
+): Pick<ReadyBatch, 'labels' | 'write'> {
+  return { labels, write: (images) => fill(images, mixing) }
 }

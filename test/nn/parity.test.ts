@@ -105,7 +105,7 @@ for (const [name, width] of widths)
 
     test(`width ${name}, ${loss}: five SGD steps are PyTorch's`, () =>
       withGpu(async (gpu) => {
-        const model = parityModel(gpu, width, 2)
+        const model = parityModel(gpu, width, { betaShift: 2 })
         const sgd = new Sgd(gpu, model.parameters.groups, {
           momentum: 0.9,
           nesterov: true,

@@ -32,9 +32,19 @@ export function sampled(values: Float32Array, width: 'sixteenth' | 'quarter'): F
   return values.filter((_, i) => i % stride === 0)
 }
 
-/** A ResNet-50 with the fixtures' weights; `betaShift` is added to every beta but those of bn3. */
-export function parityModel(gpu: Gpu, width: number, betaShift = 0): ResNet {
-  const model = resnet50(gpu, { classes: 10, width })
+interface ParityModelOptions {
+  /** Added to every beta but those of bn3. Default 0. */
+  readonly betaShift?: number
+  /** Added to the stem's betas. Default `betaShift`. */
+  readonly stemShift?: number
+  /** Default 10. */
+  readonly classes?: number
+}
+
+/** A ResNet-50 with the fixtures' weights. */
+export function parityModel(gpu: Gpu, width: number, options: ParityModelOptions = {}): ResNet {
+  const { betaShift = 0, stemShift = betaShift, classes = 10 } = options
+  const model = resnet50(gpu, { classes, width })
   let convolutions = 0
   let norms = 0
   for (const { spec, value } of model.parameters.parameters) {
@@ -50,7 +60,8 @@ export function parityModel(gpu: Gpu, width: number, betaShift = 0): ResNet {
       const last = name.endsWith('bn3.weight') ? 0.25 : 1
       data = hashTensor(count, 3000 + norms, 0.2, 1).map((gamma) => gamma * last)
     } else {
-      const shift = name.endsWith('bn3.bias') ? 0 : betaShift
+      const inner = name.endsWith('bn3.bias') ? 0 : betaShift
+      const shift = name === 'bn1.bias' ? stemShift : inner
       data = hashTensor(count, 4000 + norms++, 0.1, shift)
     }
     gpu.write(value.value, data)
