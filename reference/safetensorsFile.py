@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES = {'F32': np.dtype('<f4'), 'F64': np.dtype('<f8'), 'I32': np.dtype('<i4'), 'I64': np.dtype('<i8')}
+DTYPES = {
+    'F32': np.dtype('<f4'),
+    'F64': np.dtype('<f8'),
+    'I32': np.dtype('<i4'),
+    'I64': np.dtype('<i8'),
+    'U8': np.dtype('u1'),
+}
 
 
 def write_safetensors(path, tensors, metadata=None):

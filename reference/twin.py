@@ -15,7 +15,7 @@ import time
 import torch
 
 from analysis import class_separation, nonzero_share
-from fashionMnist import CLASSES, balanced_subset, pixel_statistics, prepare, read_split
+from fashionMnist import balanced_subset, pixel_statistics, prepare, read_split
 from objectives import OBJECTIVES
 from resnet import LAYER_NAMES, ResNet50, init_torchvision, sgd
 
@@ -45,7 +45,8 @@ def train(data, objective, seed, width, steps, batch, lr, wd, warmup, log=None):
     """A trained network; the last incomplete batch of an epoch is dropped."""
     x, y = data[0], data[1]
     torch.manual_seed(seed)
-    model = init_torchvision(ResNet50(width, CLASSES)).to(memory_format=torch.channels_last)
+    classes = int(y.max()) + 1
+    model = init_torchvision(ResNet50(width, classes)).to(memory_format=torch.channels_last)
     chosen = OBJECTIVES[objective]
     chosen.prepare(model.fc)
     optimiser = sgd(model, lr, weight_decay=wd)
@@ -82,7 +83,7 @@ def evaluate(model, objective, x, y, batch=500):
     features = [torch.cat(part) for part in parts]
     return {
         'top1': correct / len(y),
-        'r2': {n: class_separation(f, y, CLASSES) for n, f in zip(LAYER_NAMES, features)},
+        'r2': {n: class_separation(f, y, int(y.max()) + 1) for n, f in zip(LAYER_NAMES, features)},
         'nonzero': {n: nonzero_share(f) for n, f in zip(LAYER_NAMES, features)},
     }
 

@@ -2,12 +2,14 @@ import path from 'node:path'
 import process from 'node:process'
 import { Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../data/dataset.ts'
-import { openDataset } from '../data/registry.ts'
+import type { ImageDataset } from '../data/imageSource.ts'
+import { openDataset, openImageDataset } from '../data/registry.ts'
 import { openGpu } from '../gpu/gpu.ts'
 import { estimateRun } from '../study/plan/estimate.ts'
+import type { StudyData } from '../study/plan/oneRun.ts'
 import { type PlannedRun, plannedRuns } from '../study/plan/plannedRuns.ts'
 import { type Shard, selectRuns, takeRuns, unfinished } from '../study/plan/runStudy.ts'
-import { readStudyFile, type Study } from '../study/plan/studyFile.ts'
+import { readStudyFile } from '../study/plan/studyFile.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { interruptSignal } from './interrupt.ts'
 import { Progress } from './progress.ts'
@@ -57,18 +59,24 @@ function parseShard(text: string): Shard {
 }
 
 interface Opened {
-  readonly study: Study
-  readonly dataset: Dataset
+  readonly data: StudyData
   readonly runs: readonly PlannedRun[]
-  readonly out: string
 }
 
 /** Everything that can be wrong before a device is opened is found here. */
 async function open(file: string, { out }: Options): Promise<Opened> {
   const study = await readStudyFile(file)
   const dataset = await openDataset(study.dataset, study.size ? { size: study.size } : {})
+  const transfer = new Map<string, ImageDataset>()
+  for (const name of study.transfer.datasets) {
+    const found = await openImageDataset(name)
+    if (!found.test)
+      throw new Error(`${file}: transfer.datasets has ${name}, which has one split, expected two`)
+    transfer.set(name, found)
+  }
   const runs = named(file, () => plannedRuns(study, dataset))
-  return { study, dataset, runs, out: out ?? path.join('runs', path.parse(file).name) }
+  const folder = out ?? path.join('runs', path.parse(file).name)
+  return { data: { study, dataset, transfer, out: folder }, runs }
 }
 
 function named<T>(file: string, body: () => T): T {
@@ -80,8 +88,8 @@ function named<T>(file: string, body: () => T): T {
 }
 
 async function run(file: string, options: Options): Promise<void> {
-  const { study, dataset, runs, out } = await open(file, options)
-  const asked = named(file, () => selectRuns(runs, options))
+  const { data, runs } = await open(file, options)
+  named(file, () => selectRuns(runs, options))
   const progress = new Progress()
   const signal = interruptSignal(progress)
   const tasks = new Tasks(progress)
@@ -90,9 +98,9 @@ async function run(file: string, options: Options): Promise<void> {
     onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
   })
   try {
-    await takeRuns(gpu, dataset, study, asked, out, {
+    await takeRuns(gpu, data, runs, options, {
       signal,
-      onRun: ({ id }, done, total) => progress.say(`Run ${done + 1} of ${total}: ${id}`),
+      onJob: (name, done, total) => progress.say(`Job ${done + 1} of ${total}: ${name}`),
       onWait: (others) =>
         progress.say(`Waiting for other processes: ${others.map(({ id }) => id).join(', ')}`),
       onTrain: ({ id }, { step, steps, loss, imagesPerSecond }) =>
@@ -106,7 +114,8 @@ async function run(file: string, options: Options): Promise<void> {
       onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
     })
     progress.stop()
-    const left = await unfinished(runs, study, out)
+    const left = await unfinished(data, runs)
+    const { out } = data
     const summary = { runs: runs.length, done: runs.length - left.length, out }
     process.stdout.write(
       options.json
@@ -124,8 +133,9 @@ async function run(file: string, options: Options): Promise<void> {
 }
 
 async function plan(file: string, options: Options): Promise<void> {
-  const { study, dataset, runs, out } = await open(file, options)
-  const left = await unfinished(runs, study, out)
+  const { data, runs } = await open(file, options)
+  const { dataset, out } = data
+  const left = await unfinished(data, runs)
   const { minutes, megabytes, device } = await estimate(dataset, left)
   const rows = runs.map((run) => ({ id: run.id, state: left.includes(run) ? 'to do' : 'done' }))
   const summary = {

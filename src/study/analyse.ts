@@ -7,6 +7,8 @@ import { ImagePreparer } from '../data/prepareImages.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { ResNet } from '../nn/resnet.ts'
+import { RandomStream } from '../random/randomStream.ts'
+import { streams } from '../random/streams.ts'
 import { EVALUATION_BATCH, forEachBatch } from '../train/evaluate.ts'
 import type { CkaComparison, LayerResult } from './studyResult.ts'
 
@@ -27,21 +29,28 @@ export interface Analysis {
   readonly examples: number
 }
 
+export interface AnalysedImages {
+  /** At most so many, drawn by a fixed seed where there are more. */
+  readonly most?: number
+  readonly split?: 'train' | 'test'
+  /** Whether their order is drawn too, see `someExamples`. */
+  readonly shuffled?: boolean
+}
+
 /**
- * What every layer of the models makes of the test images: class separation, sparsity, and CKA of
+ * What every layer of the models makes of images of the data set: class separation, sparsity, and CKA of
  * the first model's layers with those of each other model; in one pass, on the device.
  *
- * @param mostExamples test images to look at, from the first on
  */
 export async function analyse(
   gpu: Gpu,
   dataset: Dataset,
   models: readonly NamedModel[],
   onImages: (done: number, total: number) => void,
-  mostExamples = MOST_EXAMPLES,
+  { most = MOST_EXAMPLES, split: which = 'test', shuffled = false }: AnalysedImages = {},
 ): Promise<Analysis> {
   const { height, width, channels } = new ImagePreparer(dataset)
-  const split = firstExamples(dataset.test, mostExamples)
+  const split = someExamples(dataset[which], most, shuffled)
   const input: [number, number, number] = [height, width, channels]
   const sizes = featureSizes(gpu, models[0]!.model, input)
   const statistics = models.map(() => new LayerStatistics(gpu, sizes, dataset.classes))
@@ -110,14 +119,21 @@ function comparisonOf(
   }
 }
 
-function firstExamples(split: ImageSplit, most: number): ImageSplit {
+/**
+ * At most `most` images of a split, drawn by a fixed seed where there are more.
+ *
+ * @param shuffled whether their order is drawn too: data sets may be sorted by class, and minibatches
+ *   for CKA should hold all classes
+ */
+export function someExamples(split: ImageSplit, most: number, shuffled = false): ImageSplit {
   const count = Math.min(split.count, most)
+  if (count === split.count && !shuffled) return split
   const size = split.images.length / split.count
-  return {
-    images: split.images.subarray(0, count * size),
-    labels: split.labels.subarray(0, count),
-    count,
-  }
+  const order = new RandomStream(0, streams.analysis).permutation(split.count).subarray(0, count)
+  const images = new Uint8Array(count * size)
+  for (const [i, example] of order.entries())
+    images.set(split.images.subarray(example * size, (example + 1) * size), i * size)
+  return { images, labels: order.map((example) => split.labels[example]!), count }
 }
 
 /** A forward pass in evaluation mode that keeps every layer's output; the caller releases them. */

@@ -1,4 +1,4 @@
-import type { MetricsLine } from './runFolder.ts'
+import type { EpochMeasures, MetricsLine } from './runFolder.ts'
 
 interface MetricsLogOptions {
   /** Names the objective in the error on a loss that is not finite. */
@@ -60,11 +60,11 @@ export class MetricsLog {
     return sum / Math.max(1, losses.length)
   }
 
-  /** Adds the accuracy on held-out images to the epoch that just ended. */
-  addHeldOut(top1: number): void {
+  /** Adds what was found after the epoch that just ended: accuracy on held-out images, measures. */
+  addToEpoch(found: { readonly top1?: number; readonly measures?: EpochMeasures }): void {
     const last = this.lines.pop()!
     if (!('epoch' in last)) throw new Error('no epoch ended with the last step')
-    this.lines.push({ ...last, top1 })
+    this.lines.push({ ...last, ...found })
   }
 
   #endEpoch(step: number): void {

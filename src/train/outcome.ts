@@ -1,6 +1,6 @@
 import type { BadImageError } from '../data/imageSource.ts'
 import type { ResNet } from '../nn/resnet.ts'
-import type { MetricsLine } from './runFolder.ts'
+import type { EpochMeasures, MetricsLine } from './runFolder.ts'
 
 /** Where a run stands; told every two seconds. */
 export interface TrainProgress {
@@ -17,6 +17,11 @@ export interface TrainHooks {
   readonly signal?: AbortSignal
   /** Told of each file that gives no image; another example stands in for it. */
   readonly onProblem?: (problem: BadImageError) => void
+  /**
+   * Looks at the network after each whole epoch, with the weights that are evaluated; what it
+   * returns, if anything, stands in the epoch's line of metrics.jsonl.
+   */
+  readonly onEpoch?: (model: ResNet, epoch: number) => Promise<EpochMeasures | undefined>
   /** Checkpoints to keep besides the best. Default 2. */
   readonly keepCheckpoints?: number
   /** Minutes between checkpoints, besides that of each epoch. Default 10. */

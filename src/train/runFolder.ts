@@ -4,6 +4,9 @@ import { parse, stringify } from 'smol-toml'
 import { fileError, writeFileWhole } from '../data/files.ts'
 import { type CompleteConfig, completeConfig, type TrainConfig } from './config.ts'
 
+/** What a caller measured of the network after an epoch, by name; null where it is undefined. */
+export type EpochMeasures = Readonly<Record<string, number | null>>
+
 /** A line of metrics.jsonl: a logged step or an epoch. */
 export type MetricsLine =
   | { readonly step: number; readonly loss: number; readonly lr: number }
@@ -14,6 +17,7 @@ export type MetricsLine =
       readonly loss: number
       /** On the images held out, where there are any. */
       readonly top1?: number
+      readonly measures?: EpochMeasures
     }
 
 const CONFIG = 'config.toml'

@@ -159,7 +159,7 @@ class Session {
         reportedStep = at + 1
       }
       if ((at + 1) % this.#order.batchesPerEpoch === 0) {
-        await this.#endEpoch()
+        await this.#endEpoch((at + 1) / this.#order.batchesPerEpoch)
         await this.#checkpoint(at + 1)
       } else if (isReported && this.#isCheckpointDue()) await this.#checkpoint(at + 1)
     }
@@ -213,12 +213,14 @@ class Session {
     }
   }
 
-  async #endEpoch(): Promise<void> {
-    const { heldOut } = this.run
+  async #endEpoch(epoch: number): Promise<void> {
+    const { heldOut, hooks } = this.run
     await this.#pacer.finish()
     this.#log.add(await this.#step.losses())
+    const measures = await hooks.onEpoch?.(this.#evaluated, epoch)
+    if (measures) this.#log.addToEpoch({ measures })
     if (!heldOut) return
-    this.#log.addHeldOut(await accuracy(this.gpu, this.#evaluated, heldOut))
+    this.#log.addToEpoch({ top1: await accuracy(this.gpu, this.#evaluated, heldOut) })
     this.#stops = this.#stopsEarly()
   }
 

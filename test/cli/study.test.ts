@@ -7,6 +7,7 @@ import { runCli, temporaryFolder, tinyDataset } from './runCli.ts'
 
 const folder = await temporaryFolder()
 const file = path.join(folder, 'tiny.toml')
+const transferSet = await tinyDataset(30, 20)
 await writeFileWhole(
   file,
   `dataset = "idx:${await tinyDataset()}"
@@ -16,15 +17,22 @@ seeds = [1, 2]
 width = 0.0625
 steps = 6
 batch = 8
+[transfer]
+datasets = ["idx:${transferSet}"]
+lambdas = [0.01, 1]
+train = 20
+test = 10
 `,
 )
 
 /** What every run found, by run. */
-async function evaluations(out: string): Promise<Record<string, string>> {
+async function results(out: string): Promise<Record<string, string>> {
   const runs = path.join(out, 'runs')
   const found: Record<string, string> = {}
   for (const run of (await readdir(runs)).sort())
-    found[run] = await readFile(path.join(runs, run, 'evaluation.json'), 'utf8')
+    for (const name of await readdir(path.join(runs, run)))
+      if (name.endsWith('.json'))
+        found[`${run}/${name}`] = await readFile(path.join(runs, run, name), 'utf8')
   return found
 }
 
@@ -35,7 +43,7 @@ test('a study runs to the end, each run once', async () => {
   const { code, stdout, stderr } = await study('run', file, '--out', straight, '--json')
   assert.is(code, 0, stderr)
   assert.equal(JSON.parse(stdout), { runs: 4, done: 4, out: straight })
-  assert.is(Object.keys(await evaluations(straight)).length, 4)
+  assert.is(Object.keys(await results(straight)).length, 16, 'four results a run')
   const again = await study('run', file, '--out', straight)
   assert.is(again.stdout, `4 of 4 runs are finished, in ${straight}\n`)
   assert.not.match(again.stderr, 'Training')
@@ -46,15 +54,15 @@ test('shared by two processes and one killed before, it ends with the same bytes
   let killed = false
   const first = await runCli(['study', 'run', file, '--out', out], {
     onStderr: (text, _, kill) => {
-      if (!killed && text.includes('Run 2')) kill()
-      killed ||= text.includes('Run 2')
+      if (!killed && text.includes('Job 2')) kill()
+      killed ||= text.includes('Job 2')
     },
   })
   assert.is(first.code, null, 'killed')
   const ends = await Promise.all([1, 2].map(() => study('run', file, '--out', out)))
   for (const { code, stderr } of ends) assert.is(code, 0, stderr)
-  assert.equal(await evaluations(out), await evaluations(straight))
-  const taken = ends.flatMap(({ stderr }) => [...stderr.matchAll(/Run \d of 4: (\S+)/g)])
+  assert.equal(await results(out), await results(straight))
+  const taken = ends.flatMap(({ stderr }) => [...stderr.matchAll(/Job \d of 8: (.+)/g)])
   const names = taken.map(([, name]) => name)
   assert.is(new Set(names).size, names.length, `taken twice: ${names}`)
 })

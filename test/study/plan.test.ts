@@ -30,6 +30,14 @@ const refused: readonly [toml: string, sentence: string][] = [
     'f.toml: training.schedule is "linear", expected constant or exponential or cosine',
   ],
   [
+    'dataset = "x"\n[transfer]\nlambdas = [0]',
+    'f.toml: transfer.lambdas.0 is 0, expected a number above 0',
+  ],
+  [
+    'dataset = "x"\n[analysis]\nckaImages = 3',
+    'f.toml: analysis.ckaImages is 3, expected 0 or an integer of at least 4',
+  ],
+  [
     'dataset = "x"\n[training]\nsteps = 0',
     'f.toml: training.steps is 0, expected an integer of at least 1',
   ],

@@ -26,7 +26,7 @@ export function plannedRuns(study: Study, dataset: Dataset): PlannedRun[] {
   const main = study.seeds.flatMap((seed) =>
     study.objectives.map((name) => plan(study, dataset, name, seed, {})),
   )
-  const swept = study.seeds.flatMap((seed) =>
+  const swept = (study.sweepSeeds ?? study.seeds).flatMap((seed) =>
     Object.entries(study.sweep).flatMap(([name, keys]) =>
       Object.entries(keys).flatMap(([key, values]) =>
         values.map((value) => plan(study, dataset, name, seed, { [key]: value })),

@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { fileError } from '../../data/files.ts'
 import { objectives } from '../../losses/registry.ts'
 import { scheduleNames } from '../../optim/schedule.ts'
+import { transferMethods } from '../../transfer/transferTo.ts'
 import { quickstartRecipe } from '../quickstart.ts'
 
 const whole = (least: number) =>
@@ -30,6 +31,10 @@ const names = v.pipe(
   v.array(text),
   v.check((value) => value.length > 0, 'a list that is not empty'),
 )
+const seedList = v.pipe(
+  v.array(whole(0)),
+  v.check((value) => value.length > 0, 'a list that is not empty'),
+)
 const values = v.record(v.string(), v.pipe(v.number(), v.finite('a finite number')))
 
 /** How every run of a study trains; what is left out is the quickstart's. */
@@ -45,22 +50,52 @@ const training = v.strictObject({
   weightDecay: v.optional(atLeast0, quickstartRecipe.weightDecay),
 })
 
+/** What is looked at inside of each network. */
+const analysis = v.strictObject({
+  /** Images for class separation and sparsity, at most. */
+  images: v.optional(whole(4), 2000),
+  split: v.optional(v.picklist(['train', 'test']), 'test'),
+  /** Class separation is also measured every so many epochs; 0 for never. */
+  trajectory: v.optional(whole(0), 1),
+  /** Test images for CKA; 0 for none. */
+  ckaImages: v.optional(
+    v.pipe(
+      whole(0),
+      v.check((value) => value === 0 || value >= 4, '0 or an integer of at least 4'),
+    ),
+    1000,
+  ),
+})
+
+/** Where the features are tried out. */
+const transfer = v.strictObject({
+  datasets: v.optional(v.array(text), []),
+  methods: v.optional(v.array(v.picklist(transferMethods)), [...transferMethods]),
+  metric: v.optional(v.picklist(['top1', 'per-class']), 'top1'),
+  /** Strengths of regularisation to choose from; default the paper's 45. */
+  lambdas: v.optional(
+    v.pipe(
+      v.array(above0),
+      v.check((value) => value.length > 0, 'a list that is not empty'),
+    ),
+  ),
+  /** Images to learn from and to test on, at most; drawn by a fixed seed from larger sets. */
+  train: v.optional(whole(2), 10 ** 9),
+  test: v.optional(whole(1), 10 ** 9),
+})
+
 const schema = v.strictObject({
   title: v.optional(text, 'What the objectives do to the features'),
   dataset: text,
   size: v.optional(v.picklist(['subset', 'full', 'auto'])),
   objectives: v.optional(v.union([v.literal('all'), names]), 'all'),
-  seeds: v.optional(
-    v.pipe(
-      v.array(whole(0)),
-      v.check((value) => value.length > 0, 'a list that is not empty'),
-    ),
-    [1],
-  ),
+  seeds: v.optional(seedList, [1]),
   training: v.optional(training, {}),
   hyperparameters: v.optional(v.record(v.string(), values), {}),
   sweep: v.optional(v.record(v.string(), v.record(v.string(), v.array(v.number()))), {}),
-  analysis: v.optional(v.strictObject({ images: v.optional(whole(4), 2000) }), {}),
+  sweepSeeds: v.optional(seedList),
+  analysis: v.optional(analysis, {}),
+  transfer: v.optional(transfer, {}),
 })
 
 /** A study as its TOML file describes it, defaults filled in. */

@@ -1,0 +1,86 @@
+import path from 'node:path'
+import type { Gpu } from '../../gpu/gpu.ts'
+import { loadRun } from '../../train/loadRun.ts'
+import { analyse, type NamedModel } from '../analyse.ts'
+import type { CkaComparison } from '../studyResult.ts'
+import { type RunHooks, runFolderOf, type StudyData } from './oneRun.ts'
+import type { PlannedRun } from './plannedRuns.ts'
+import { readStage, stage } from './stage.ts'
+
+/** CKA of a run's layers with those of other runs; `a` and `b` are runs. */
+export interface RunComparison {
+  readonly cka: readonly CkaComparison[]
+}
+
+/**
+ * What a run of the main comparison is compared with: every objective's network from the next seed,
+ * its own objective's among them; with one seed only, the other objectives' networks. Runs of sweeps
+ * are compared with nothing.
+ */
+export function partnersOf(
+  { study }: StudyData,
+  runs: readonly PlannedRun[],
+  run: PlannedRun,
+): PlannedRun[] {
+  const { seeds, analysis } = study
+  if (analysis.ckaImages === 0 || Object.keys(run.swept).length > 0) return []
+  const seed = seeds[(seeds.indexOf(run.seed) + 1) % seeds.length]
+  return runs.filter(
+    (other) => other !== run && other.seed === seed && Object.keys(other.swept).length === 0,
+  )
+}
+
+function comparisonFile(out: string, run: PlannedRun): string {
+  return path.join(runFolderOf(out, run), 'cka.json')
+}
+
+function comparisonInputs(
+  { study }: StudyData,
+  run: PlannedRun,
+  partners: readonly PlannedRun[],
+): unknown {
+  const { ckaImages } = study.analysis
+  return { config: run.config, partners: partners.map(({ config }) => config), ckaImages }
+}
+
+/** A run's comparison where it is there, for these configurations. */
+export function finishedComparison(
+  data: StudyData,
+  run: PlannedRun,
+  partners: readonly PlannedRun[],
+): Promise<RunComparison | undefined> {
+  return readStage(comparisonFile(data.out, run), comparisonInputs(data, run, partners))
+}
+
+/** Compares a run's layers with those of its partners, all of which are trained. */
+export async function compareRun(
+  gpu: Gpu,
+  data: StudyData,
+  run: PlannedRun,
+  partners: readonly PlannedRun[],
+  { onPhase = () => {} }: RunHooks,
+): Promise<void> {
+  await stage(
+    comparisonFile(data.out, run),
+    comparisonInputs(data, run, partners),
+    async (): Promise<RunComparison> => {
+      const models: NamedModel[] = []
+      try {
+        for (const each of [run, ...partners]) {
+          const { model } = await loadRun(gpu, runFolderOf(data.out, each))
+          models.push({ name: each.id, model })
+        }
+        const { cka } = await analyse(
+          gpu,
+          data.dataset,
+          models,
+          (done, total) => onPhase(`Comparing ${run.id}`, done, total),
+          { most: data.study.analysis.ckaImages, shuffled: true },
+        )
+        return { cka }
+      } finally {
+        for (const { model } of models) model.parameters.release()
+      }
+    },
+  )
+}
