@@ -59,6 +59,8 @@ export interface ConvolutionVariant {
   readonly narrow?: boolean
   /** One row of a tile a lane instead of four. */
   readonly oneRow?: boolean
+  /** Whether the weights' gradient reads copies of x and dy in panels of 32 channels. */
+  readonly panels?: boolean
   /** Slices of the inner dimension of the weights' gradient. */
   readonly slices?: number
 }
@@ -66,6 +68,11 @@ export interface ConvolutionVariant {
 const MAX_WORKGROUPS = 65535
 /** Longest chain of additions in the gradient of the weights, for its rounding error. */
 const MAX_CHAIN = 16384
+
+/** Channels of a row from which on rows lie too far apart for a CPU to fetch ahead. */
+const MIN_PANEL_CHANNELS = 128
+/** Times that an array must be read before a copy in panels pays. */
+const MIN_PANEL_READS = 8
 
 interface Common {
   readonly lanes: number
@@ -190,6 +197,9 @@ export function convolveBackwardWeights(
   const pixelsPerSlice = Math.ceil(pixels / Math.max(1, Math.floor(wanted / imageSlices)))
   const slices = imageSlices * Math.ceil(pixels / pixelsPerSlice)
   const { dw } = buffers
+  const xRows = shape.batch * shape.inHeight * shape.inWidth
+  const x = panelsOf(gpu, buffers.x, xRows, taps * columnTiles, variant)
+  const dy = panelsOf(gpu, buffers.dy, shape.batch * pixels, rowGroups, variant)
   const partials = slices > 1 ? gpu.empty('f32', [slices, dw.length], 'dW slices') : dw
   gpu.dispatch(kernels.conv2d_backward_weights, {
     constants: { LANES: lanes },
@@ -198,14 +208,41 @@ export function convolveBackwardWeights(
       ONE_TAP: taps === 1 || shape.inChannels % (4 * lanes) === 0,
       NARROW: narrow,
       ONE_ROW: false,
+      X_PANELS: x !== buffers.x,
+      DY_PANELS: dy !== buffers.dy,
     },
-    buffers: { x: buffers.x, dy: buffers.dy, partials },
+    buffers: { x, dy, partials },
     params: { ...shape, imageSlices, imagesPerSlice, pixelsPerSlice },
     workgroups: [columnTiles, rowGroups, slices],
   })
+  if (x !== buffers.x) x.release()
+  if (dy !== buffers.dy) dy.release()
   if (partials === dw) return
   sumSlices(gpu, partials, dw, slices)
   partials.release()
+}
+
+/** An array of `rows` rows in panels of 32 channels where that pays, else the array itself. */
+function panelsOf(
+  gpu: Gpu,
+  x: GpuArray<'f32'>,
+  rows: number,
+  reads: number,
+  variant: ConvolutionVariant,
+): GpuArray<'f32'> {
+  const channels = x.length / rows
+  const chosen = gpu.profile.software && channels >= MIN_PANEL_CHANNELS && reads >= MIN_PANEL_READS
+  if (channels % 32 !== 0 || !(variant.panels ?? chosen)) return x
+  const panels = gpu.empty('f32', [channels / 32, rows, 32], 'panels')
+  const groups = Math.ceil((gpu.profile.targetWorkgroups * 32) / channels)
+  const rowsPerGroup = Math.max(Math.ceil(rows / groups), Math.ceil(rows / MAX_WORKGROUPS))
+  gpu.dispatch(kernels.conv2d_pack_panels, {
+    constants: { LANES: gpu.profile.lanes },
+    buffers: { x, y: panels },
+    params: { rows, channels, rowsPerGroup },
+    workgroups: [channels / 32, Math.ceil(rows / rowsPerGroup), 1],
+  })
+  return panels
 }
 
 /** y[i] = sum over the first axis of x [slices, ...y's shape], in order. */

@@ -39,6 +39,10 @@ const shapes: [string, Size, Size, Conv2dAttributes, ...(keyof typeof variants)[
   ['104 channels', [4, 2, 2, 104], [3, 3, 104, 40], { padding: 1 }, 'noSubgroups'],
   ['440 channels, batch 33', [33, 1, 1, 440], [1, 1, 440, 104], {}],
   ['one pixel, 64 channels', [8, 1, 1, 64], [3, 3, 64, 64], { padding: 1 }, 'narrowOneRow'],
+  ['panels of 32', [5, 5, 7, 32], [3, 3, 32, 64], { padding: 1, stride: [2, 1] }, 'panels'],
+  ['panels of one kind', [3, 4, 3, 12], [3, 2, 12, 96], { padding: 1, dilation: 2 }, 'panels'],
+  ['panels, 1x1 stride 2', [6, 9, 9, 256], [1, 1, 256, 128], { stride: 2 }, 'noPanels'],
+  ['matrix product', [96, 1, 1, 128], [1, 1, 128, 256], {}, 'panels'],
   ['batch 1, 1x1 stride 2', [1, 8, 8, 32], [1, 1, 32, 64], { stride: 2 }, 'noSubgroupsNarrow'],
 ]
 
@@ -54,6 +58,8 @@ const variants = {
   noSubgroupsNarrow: { subgroups: false, narrow: true },
   oneSlice: { slices: 1 },
   sevenSlices: { slices: 7 },
+  panels: { panels: true },
+  noPanels: { panels: false },
 } satisfies Record<string, ConvolutionVariant>
 
 // f32 sums of up to a thousand products against float64: measured below 4e-7.
