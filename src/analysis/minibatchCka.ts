@@ -1,28 +1,11 @@
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type CkaResult, whyUndefined } from './ckaResult.ts'
 import { type AnalysisVariant, featureShape, type RowRange } from './features.ts'
 import { type Estimator, GramStack } from './gramStack.ts'
 import { LayerPairs } from './layerPairs.ts'
 import { type GramStep, LARGEST_BLOCK } from './upperGram.ts'
-
-/** CKA of all pairs of layers, and the mean HSIC values that it is made of. */
-export interface CkaResult {
-  readonly layersA: readonly string[]
-  readonly layersB: readonly string[]
-  /** [layersA][layersB]; about 0 to 1, the unbiased estimator may lie outside; null if undefined. */
-  readonly matrix: readonly (readonly (number | null)[])[]
-  /** Why a value is null, by `LAYER_A/LAYER_B`. */
-  readonly undefined: Readonly<Record<string, string>>
-  /** Mean HSIC over the minibatches: of each pair, of each layer of A and of B with itself. */
-  readonly hsicXY: readonly (readonly number[])[]
-  readonly hsicXX: readonly number[]
-  readonly hsicYY: readonly number[]
-  readonly estimator: Estimator
-  /** Examples seen, over all minibatches. */
-  readonly n: number
-  readonly batches: number
-}
 
 export interface CkaOptions {
   /** `unbiased` (default): HSIC_1, for any batch size. `biased`: HSIC_0, near 1 at few examples. */
@@ -44,6 +27,8 @@ export interface StreamedMinibatch {
   add(network: 'a' | 'b', layer: number, x: GpuArray<'f32'>): void
   /** What `add` does, step by step, for who wants to wait for the device between. */
   steps(network: 'a' | 'b', layer: number, x: GpuArray<'f32'>): Generator<GramStep>
+  /** Ends the layer whose features came last, which the next one does too: its scratch is given back. */
+  endLayer(): void
   /** Adds the minibatch to the sums, once. @throws Error when a layer had no features */
   end(): void
   /** Gives the minibatch's memory back, ended or not. */
@@ -59,12 +44,6 @@ const LEVELS = 24
 /** vec4s that a lane adds in one f32 chain of a product of Gram matrices, at most and at least. */
 const LONGEST_CHAIN = 1024
 const SHORTEST_CHAIN = 16
-
-/**
- * HSIC of a layer with itself, over the square of its Gram matrix's trace, below which it is the
- * rounding of Gram entries in float32, each off by a few 2^-24 of its examples' norms.
- */
-const ROUNDING = 2 ** -44
 
 /**
  * Linear CKA between all layers of two networks, or within one, from minibatches:
@@ -161,6 +140,7 @@ export class MinibatchCka {
         for (const _ of steps(network, layer, x));
       },
       steps,
+      endLayer: () => stack.finish(),
       end: () => {
         if (!isOpen) throw new Error('CKA: a minibatch ended twice')
         this.#accumulate(stack, n)
@@ -313,11 +293,4 @@ export class MinibatchCka {
 
 function tooFew(n: number): string {
   return `CKA: a minibatch has ${n} examples, expected at least ${FEWEST_EXAMPLES}: the estimator divides by n - 3`
-}
-
-function whyUndefined(name: string, self: number, squaredTrace: number): string | undefined {
-  if (!Number.isFinite(self))
-    return `HSIC of ${name} with itself is not finite: its features hold NaN, infinities or numbers too large to square`
-  if (self > ROUNDING * squaredTrace) return undefined
-  return `HSIC of ${name} with itself is ${self < 0 ? 'negative' : '0 up to rounding'}: its examples do not vary, or are all equally far apart`
 }

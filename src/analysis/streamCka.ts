@@ -2,21 +2,11 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { GpuArray } from '../gpu/gpuArray.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
+import type { CkaResult } from './ckaResult.ts'
+import { type FeatureNetwork, type FeatureSource, storedNetwork } from './featureNetwork.ts'
 import { type Estimator, gramStackBytes } from './gramStack.ts'
-import { type CkaResult, FEWEST_EXAMPLES, MinibatchCka } from './minibatchCka.ts'
-import { gramStride, LARGEST_BLOCK } from './upperGram.ts'
-
-/** A layer's features of n examples, read in pieces. */
-export interface FeatureSource {
-  readonly name: string
-  /** What errors call it, where that is more than the name. */
-  readonly title?: string
-  readonly n: number
-  /** Features of an example. */
-  readonly p: number
-  /** Features first .. first + count of some examples, [rows.length, count] row by row. */
-  read(rows: Uint32Array, first: number, count: number): Float32Array
-}
+import { FEWEST_EXAMPLES, MinibatchCka, type StreamedMinibatch } from './minibatchCka.ts'
+import { gramStride, LARGEST_BLOCK, tileFeatures } from './upperGram.ts'
 
 export interface StreamCkaOptions {
   readonly estimator?: Estimator
@@ -38,6 +28,8 @@ export interface CkaTiming {
   readonly seconds: number
   /** Of them in Gram products. */
   readonly gramSeconds: number
+  /** Of them until features were there: for networks, their forward passes. */
+  readonly featureSeconds: number
   /** Operations of the Gram products: n (n + 1) p a layer, as the matrix is symmetric. */
   readonly gramOperations: number
   /** Bytes of the device's arrays at their most. */
@@ -50,43 +42,49 @@ const PAPER_BATCH = 1500
 const COPIES = 4
 const DEFAULT_MEMORY = 2 ** 30
 
+/** Part of the memory beside Gram matrices that networks may hold features in. */
+const SHARE_OF_NETWORKS = 1 / 4
+
 /**
- * CKA of all pairs of layers of two networks from features that are read piece by piece, see
+ * CKA of all pairs of layers of two networks from features that come piece by piece, see
  * `MinibatchCka`: wide layers and many examples take no more memory than is given.
  *
  * A last minibatch of fewer than 4 examples joins the one before it.
  *
- * @param b layers of the second network; without them all pairs within the first
+ * @param a layers that can be read, or a network that computes them
+ * @param b those of the second network; without them all pairs within the first
  * @throws Error when layers differ in their examples, there are fewer than 4, batch or epochs are out
  * of range, or the Gram matrices alone exceed the memory
  */
 export async function streamCka(
   gpu: Gpu,
-  a: readonly FeatureSource[],
-  b: readonly FeatureSource[] | undefined,
+  a: FeatureNetwork | readonly FeatureSource[],
+  b: FeatureNetwork | readonly FeatureSource[] | undefined,
   options: StreamCkaOptions = {},
 ): Promise<CkaResult & { timing: CkaTiming }> {
   const start = performance.now()
-  const n = commonExamples(a, b)
+  const networks = [
+    { network: 'a' as const, source: networkOf(a) },
+    ...(b ? [{ network: 'b' as const, source: networkOf(b) }] : []),
+  ]
+  const all = networks.flatMap(({ source }) => source.layers)
+  const n = commonExamples(all)
   const sizes = batchSizes(n, options.batch ?? Math.min(n, PAPER_BATCH))
   const epochs = options.epochs ?? 1
   if (!Number.isInteger(epochs) || epochs < 1)
     throw new Error(`CKA: epochs is ${epochs}, expected an integer of at least 1`)
-  const layers = a.length + (b?.length ?? 0)
-  const block = blockSize(layers, sizes, options.memory ?? DEFAULT_MEMORY)
+  const held = networks.reduce((sum, { source }) => sum + source.bytes, 0)
+  const room = memoryFor(all.length, sizes, options.memory ?? DEFAULT_MEMORY, held)
   const shuffle = options.shuffle ?? (sizes.length > 1 || epochs > 1)
-  const names = (sources: readonly FeatureSource[]) => sources.map(({ name }) => name)
-  const cka = new MinibatchCka(gpu, names(a), b && names(b), {
+  const [namesA, namesB] = networks.map(({ source }) => source.layers.map(({ name }) => name))
+  const cka = new MinibatchCka(gpu, namesA!, namesB, {
     ...(options.estimator ? { estimator: options.estimator } : {}),
-    block,
+    block: room.block,
   })
-  const networks = [['a', a] as const, ...(b ? [['b', b] as const] : [])]
-  const widest = Math.max(...networks.flatMap(([, sources]) => sources.map(({ p }) => p)))
-  const room = gpu.empty('f32', [Math.min(block, widest * Math.max(...sizes))], 'features')
-  const width = networks.flatMap(([, sources]) => sources).reduce((sum, { p }) => sum + p, 0)
-  const total = epochs * width * sizes.reduce((sum, size) => sum + size * (size + 1), 0)
-  let gramSeconds = 0
-  let gramOperations = 0
+  const operations = sizes.reduce((sum, size) => sum + size * (size + 1), 0)
+  const total = epochs * operations * all.reduce((sum, { p }) => sum + p, 0)
+  const products = new GramProducts(gpu, room.block, (done) => options.onProgress?.(done, total))
+  let featureSeconds = 0
   try {
     for (let epoch = 0; epoch < epochs; epoch++) {
       const order = shuffle
@@ -97,26 +95,15 @@ export async function streamCka(
         const rows = order.subarray(firstRow, firstRow + size)
         const minibatch = cka.minibatch(size)
         try {
-          for (const [network, sources] of networks)
-            for (const [layer, source] of sources.entries()) {
-              const columns = 4 * Math.floor(block / gramStride(size) / 4)
-              for (let first = 0; first < source.p; first += columns) {
-                const count = Math.min(columns, source.p - first)
-                const values = source.read(rows, first, count)
-                const x = new GpuArray('f32', [size, count], room.storage, room.offset)
-                await gpu.flush()
-                gpu.write(x, values)
-                let before = 0
-                for (const step of minibatch.steps(network, layer, x)) {
-                  await gpu.idle()
-                  const now = performance.now()
-                  if (step === 'multiplied') gramSeconds += (now - before) / 1000
-                  before = now
-                }
-                gramOperations += size * (size + 1) * count
-                options.onProgress?.(gramOperations, total)
-              }
+          for (const { network, source } of networks) {
+            let before = performance.now()
+            for await (const { layer, features } of source.minibatch(rows, room.features)) {
+              featureSeconds += (performance.now() - before) / 1000
+              const { p } = source.layers[layer]!
+              await products.add(minibatch, { network, layer, size, p }, features)
+              before = performance.now()
             }
+          }
           minibatch.end()
         } finally {
           minibatch.release()
@@ -127,17 +114,78 @@ export async function streamCka(
     const result = await cka.result()
     const seconds = (performance.now() - start) / 1000
     const { peak: peakBytes } = gpu.memory()
-    return { ...result, timing: { seconds, gramSeconds, gramOperations, peakBytes } }
+    const { seconds: gramSeconds, operations: gramOperations } = products
+    return {
+      ...result,
+      timing: { seconds, gramSeconds, featureSeconds, gramOperations, peakBytes },
+    }
   } finally {
-    room.release()
     cka.release()
   }
 }
 
-function commonExamples(a: readonly FeatureSource[], b: readonly FeatureSource[] = []): number {
-  const [first, ...rest] = [...a, ...b]
+/** Brings layers' features to their Gram matrices, and measures the products. */
+class GramProducts {
+  seconds = 0
+  operations = 0
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly block: number,
+    private readonly onOperations: (done: number) => void,
+  ) {}
+
+  /** Adds all features of a layer. */
+  async add(
+    minibatch: StreamedMinibatch,
+    { network, layer, size, p }: { network: 'a' | 'b'; layer: number; size: number; p: number },
+    features: GpuArray<'f32'> | ((first: number, count: number) => Float32Array),
+  ): Promise<void> {
+    const { gpu, block } = this
+    const before = this.operations
+    const multiply = async (x: GpuArray<'f32'>) => {
+      let last = 0
+      for (const step of minibatch.steps(network, layer, x)) {
+        await gpu.idle()
+        const now = performance.now()
+        if (step === 'multiplied') this.seconds += (now - last) / 1000
+        last = now
+      }
+      this.operations += size * (size + 1) * (x.length / size)
+      this.onOperations(this.operations)
+    }
+    if (typeof features !== 'function') await multiply(features)
+    else {
+      const columns = Math.min(p, tileFeatures(gpu, size, block))
+      const room = gpu.empty('f32', [size, columns], 'features')
+      try {
+        for (let first = 0; first < p; first += columns) {
+          const count = Math.min(columns, p - first)
+          const values = features(first, count)
+          const x = new GpuArray('f32', [size, count], room.storage, room.offset)
+          await gpu.flush()
+          gpu.write(x, values)
+          await multiply(x)
+        }
+      } finally {
+        room.release()
+      }
+    }
+    if (this.operations - before !== size * (size + 1) * p)
+      throw new Error(`CKA: features of layer ${layer} are not the ${p} that were promised`)
+    minibatch.endLayer()
+    await gpu.idle()
+  }
+}
+
+function networkOf(layers: FeatureNetwork | readonly FeatureSource[]): FeatureNetwork {
+  return 'minibatch' in layers ? layers : storedNetwork(layers)
+}
+
+function commonExamples(layers: FeatureNetwork['layers']): number {
+  const [first, ...rest] = layers
   if (!first) throw new Error('CKA: a network has no layers, expected at least one of each')
-  const titleOf = ({ title, name }: FeatureSource) => title ?? name
+  const titleOf = ({ title, name }: (typeof layers)[number]) => title ?? name
   for (const source of rest)
     if (source.n !== first.n)
       throw new Error(
@@ -163,18 +211,21 @@ function batchSizes(n: number, batch: number): number[] {
   return sizes
 }
 
-/** Values of a piece of features that fit beside the Gram matrices. */
-function blockSize(layers: number, sizes: readonly number[], memory: number): number {
+/** Values of a piece of features, and bytes for networks' features, that fit beside what is held. */
+function memoryFor(layers: number, sizes: readonly number[], memory: number, held: number) {
   // Pools keep the buffers of every size of minibatch.
   const grams = [...new Set(sizes)].reduce((sum, size) => sum + gramStackBytes(layers, size), 0)
   const largest = Math.max(...sizes)
+  const left = (memory - grams - held) * (held > 0 ? 1 - SHARE_OF_NETWORKS : 1)
   const smallest = 64 * gramStride(largest)
-  const fits = Math.floor((memory - grams) / 4 / COPIES)
-  if (fits < smallest)
+  const fits = Math.floor(left / 4 / COPIES)
+  if (fits < smallest) {
+    const networks = held > 0 ? `, the networks ${mebibytes(held)} MiB` : ''
     throw new Error(
-      `CKA: Gram matrices of ${layers} layers and ${largest} examples need ${mebibytes(grams + 4 * COPIES * smallest)} MiB, but ${mebibytes(memory)} MiB of memory are given: give more, or take smaller minibatches or fewer layers`,
+      `CKA: Gram matrices of ${layers} layers and ${largest} examples need ${mebibytes(grams + 4 * COPIES * smallest)} MiB${networks}, but ${mebibytes(memory)} MiB of memory are given: give more, or take smaller minibatches or fewer layers`,
     )
-  return Math.min(fits, LARGEST_BLOCK)
+  }
+  return { block: Math.min(fits, LARGEST_BLOCK), features: memory - grams - held }
 }
 
 function mebibytes(bytes: number): number {

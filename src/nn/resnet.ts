@@ -166,9 +166,30 @@ export class ResNet {
    * @throws Error when x has not three channels
    */
   penultimate(tape: Tape, x: Tensor, { training, onLayer }: ForwardOptions): Tensor {
+    let y = x
+    for (const [i, name] of this.layerNames.entries()) {
+      y = this.layer(tape, i, y, training)
+      onLayer?.(name, y)
+    }
+    return y
+  }
+
+  /**
+   * One layer of `layerNames`, by its place: from the images [N, H, W, 3] or the output of the layer
+   * before to its own.
+   *
+   * @throws Error when images have not three channels
+   */
+  layer(tape: Tape, index: number, x: Tensor, training: boolean): Tensor {
+    const found = this.#blocks[index]
+    if (!found) return globalAvgPool(tape, { x }, {})
+    return found.block.forward(tape, index === 0 ? this.#stemOf(tape, x, training) : x, training)
+  }
+
+  #stemOf(tape: Tape, x: Tensor, training: boolean): Tensor {
     if (x.shape.length !== 4 || x.shape[3] !== 3)
       throw new Error(`${this.architecture}: images are [${x.shape}], expected [N, H, W, 3]`)
-    let y = tape.scope(() => {
+    return tape.scope(() => {
       const stem = this.#stemNorm.forward(tape, this.#stem.forward(tape, x), {
         training,
         relu: true,
@@ -177,13 +198,6 @@ export class ResNet {
       const padding = this.#pool === 'tf-same' ? 'same' : 1
       return maxPool2d(tape, { x: stem }, { size: 3, stride: 2, padding })
     })
-    for (const { name, block } of this.#blocks) {
-      y = block.forward(tape, y, training)
-      onLayer?.(name, y)
-    }
-    const features = globalAvgPool(tape, { x: y }, {})
-    onLayer?.('avgpool', features)
-    return features
   }
 }
 

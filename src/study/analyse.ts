@@ -1,5 +1,6 @@
+import type { CkaResult } from '../analysis/ckaResult.ts'
 import { LayerStatistics } from '../analysis/layerStatistics.ts'
-import { type CkaResult, MinibatchCka } from '../analysis/minibatchCka.ts'
+import { MinibatchCka } from '../analysis/minibatchCka.ts'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
 import type { Dataset, ImageSplit } from '../data/dataset.ts'
