@@ -10,6 +10,7 @@ import { BadImages } from './badImages.ts'
 import { interruptSignal } from './interrupt.ts'
 import { prepareTraining, type RunOptions, trainDefaults, UsageError } from './prepareTraining.ts'
 import { Progress } from './progress.ts'
+import { separationHook } from './trainSeparation.ts'
 import {
   argumentOf,
   flagOf,
@@ -23,6 +24,7 @@ interface Options extends RunOptions {
   readonly config?: string
   readonly keep: number
   readonly checkpointMinutes: number
+  readonly separation: number
   readonly test: boolean
   readonly unsafeFast?: boolean
   readonly json?: boolean
@@ -49,6 +51,7 @@ export function trainCommand(): Command {
   return command
     .option('--keep <N>', 'checkpoints to keep besides the best', count, 2)
     .option('--checkpoint-minutes <N>', 'between checkpoints within an epoch', count, 10)
+    .option('--separation <N>', 'log R2 of so many images of each split after each epoch', count, 0)
     .option('--no-augment', 'training images as they are')
     .option('--no-test', 'skip the accuracy on the test images')
     .option('--overwrite', 'replace another run in the folder')
@@ -77,6 +80,7 @@ async function run(
     )
     const task = progress.task('Training', config.maxSteps ?? config.steps, 'steps')
     const outcome = await train(gpu, dataset, objective, config, folder, {
+      ...separationHook(gpu, dataset, config, options.separation, badImages.add),
       signal,
       keepCheckpoints: options.keep,
       checkpointMinutes: options.checkpointMinutes,

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { writeNpy } from './arrayFiles.ts'
 import { runCli, temporaryFolder, tinyDataset } from './runCli.ts'
 
 // The same Gram matrices from other tiles and other orders of addition, in float32.
@@ -27,13 +28,17 @@ interface Report {
   readonly timing: { readonly peakBytes: number; readonly featureSeconds: number }
 }
 
+interface EpochLine {
+  readonly measures?: { readonly r2Train: number | null; readonly r2Test: number | null }
+}
+
 const json = async (...args: string[]) => JSON.parse(await cli(...args, '--json')) as Report
 
 const network = ['--arch', 'resnet18', '--width', '0.0625', '--stem', 'small']
 for (const seed of [1, 2])
   await cli(
     ...['train', '--dataset', data, '--out', at(`run${seed}`), '--seed', `${seed}`, ...network],
-    ...['--epochs', '2', '--batch', '16', '--lr', '0.05'],
+    ...['--epochs', '2', '--batch', '16', '--lr', '0.05', '--separation', '40'],
   )
 
 function checkMatrix(got: number[][], expected: number[][], what: string): void {
@@ -73,6 +78,28 @@ test('runs: all pairs of blocks, as of files of their features, in little memory
   )
   const mixed = await json('cka', runs[0], files[1]!, '--layers-b', layers, ...minibatches)
   checkMatrix(mixed.matrix, whole.matrix, 'a run and a file')
+})
+
+test("train --separation: R2 by epoch, at the end that of the run's features", async () => {
+  const text = await readFile(path.join(at('run1'), 'metrics.jsonl'), 'utf8')
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as EpochLine)
+  const epochs = lines.filter((line) => 'epoch' in line)
+  assert.is(epochs.length, 2)
+  for (const { r2Train } of epochs.map((line) => line.measures!))
+    assert.ok(r2Train! > 0 && r2Train! < 1)
+  // The labels of the data set, in its order.
+  const labels = Int32Array.from({ length: 40 }, (_, i) => i % 3)
+  await writeNpy(at('labels.npy'), [40], labels)
+  const end = await runCli([
+    ...['separation', `${at('run1')}.safetensors`, '--layers', 'avgpool'],
+    ...['--labels', at('labels.npy'), '--json'],
+  ])
+  const { cosine } = JSON.parse(end.stdout) as { cosine: number }
+  const { r2Test } = epochs[1]!.measures!
+  assert.ok(Math.abs(r2Test! - cosine) < TOLERANCE, `${r2Test}, ${cosine}`)
 })
 
 test('--initial: the network as training began, 1 with itself', async () => {
