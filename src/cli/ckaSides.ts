@@ -27,7 +27,7 @@ export interface CkaSide {
   close(): void
 }
 
-export function isRunFolder(path: string): boolean {
+function isRunFolder(path: string): boolean {
   return !!statSync(path, { throwIfNoEntry: false })?.isDirectory()
 }
 
