@@ -56,7 +56,11 @@ export function checkLabels(
   }
 }
 
-const FLAGS = ['a logit is not finite', 'a label is not below the number of classes']
+const FLAGS = [
+  'a logit is not finite',
+  'a label is not below the number of classes',
+  'a loss is beyond float32',
+]
 
 /** What the bits of a status mean, as a clause; undefined for 0. */
 export function describeFlags(status: number): string | undefined {
