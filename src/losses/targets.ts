@@ -60,6 +60,7 @@ const FLAGS = [
   'a logit is not finite',
   'a label is not below the number of classes',
   'a loss is beyond float32',
+  'the squared norm of the logits is beyond float32',
 ]
 
 /** What the bits of a status mean, as a clause; undefined for 0. */

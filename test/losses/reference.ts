@@ -4,7 +4,8 @@ import { adjustedLogits, squaredNorm } from '../../src/selfTest/reference/logitT
 export interface RowResult {
   readonly loss: number
   readonly gradient: Float64Array
-  /** Largest of the terms that the gradient is a difference of: what rounding is relative to. */
+  /** Largest of the terms that the gradient is a difference of: what rounding is relative to. It is the
+   * gradient itself where the target is 0 or 1, since 1 - p is formed without a difference. */
   readonly size: number
   /** Largest exponent: the relative error of an exponential is that of its exponent times this. */
   readonly range: number
@@ -24,18 +25,27 @@ type RowLoss = (z: Float64Array, t: Float64Array, parameters: RowParameters) => 
 
 const largestOf = (values: Float64Array) => values.reduce((a, v) => Math.max(a, Math.abs(v)), 0)
 
+/** The size of g = p - t, p and t being terms of it wherever t is neither 0 nor 1. */
+function sizeOf(g: Float64Array, t: Float64Array): number {
+  return g.reduce((size, v, k) => {
+    const terms = t[k] === 0 || t[k] === 1 ? 0 : Math.max(t[k]!, v + t[k]!)
+    return Math.max(size, Math.abs(v), terms)
+  }, 0)
+}
+
 /** Through y = z / (tau |z|): g -> (g - (g.u) u) / (tau |z|), or g / (tau 1e-6) on the floor. */
 function throughNorm(
   z: Float64Array,
   g: Float64Array,
+  size: number,
   { tau }: RowParameters,
 ): Pick<RowResult, 'gradient' | 'size'> {
-  if (tau === undefined) return { gradient: g, size: largestOf(g) }
+  if (tau === undefined) return { gradient: g, size }
   const square = squaredNorm(z)
   const inverse = 1 / (tau * Math.sqrt(Math.max(square, 1e-12)))
   const dot = square < 1e-12 ? 0 : z.reduce((sum, v, k) => sum + v * g[k]!, 0) / square
   const gradient = g.map((v, k) => inverse * (v - dot * z[k]!))
-  return { gradient, size: inverse * largestOf(g) }
+  return { gradient, size: inverse * size }
 }
 
 function withPenalty(z: Float64Array, result: RowResult, penalty = 0): RowResult {
@@ -63,10 +73,11 @@ const softmax: RowLoss = (z, t, parameters) => {
       : (mass * Math.exp(v - largest)) / (1 + rest) - target[k]!,
   )
   const scaled = g.map((v) => v / (1 - smoothing))
+  const size = sizeOf(g, target) / (1 - smoothing)
   const range = Math.min(87, largest - y.reduce((a, b) => Math.min(a, b)))
   return withPenalty(
     z,
-    { loss: loss / (1 - smoothing), ...throughNorm(z, scaled, parameters), range },
+    { loss: loss / (1 - smoothing), ...throughNorm(z, scaled, size, parameters), range },
     penalty,
   )
 }
@@ -82,7 +93,7 @@ const sigmoid: RowLoss = (row, t, parameters) => {
   const g = y.map((v, k) => (1 - t[k]!) * logistic(v) - t[k]! * logistic(-v))
   return withPenalty(
     z,
-    { loss, ...throughNorm(z, g, parameters), range: Math.min(87, largestOf(y)) },
+    { loss, ...throughNorm(z, g, sizeOf(g, t), parameters), range: Math.min(87, largestOf(y)) },
     penalty,
   )
 }
