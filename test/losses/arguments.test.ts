@@ -116,6 +116,48 @@ test('shapes that do not fit are refused before anything is dispatched', async (
   gpu.close()
 })
 
+test('a loss or a squared norm beyond float32 raises a flag; a norm leaves no gradient', async () => {
+  const gpu = await openGpu()
+  for (const [name, value, flags] of [
+    ['logit-penalty', 1e25, 4],
+    ['squared-error', 1e25, 4],
+    ['logit-penalty+sigmoid', 1e25, 4],
+    ['softmax', 3e38, 4],
+    ['sigmoid', 3e38, 4],
+    ['logit-norm', 1e25, 8],
+    ['logit-norm+sigmoid', 1e25, 8],
+    ['logit-norm', 1e18, 0],
+    ['logit-norm+sigmoid', 1e18, 0],
+    ['softmax', 1e38, 0],
+  ] as const) {
+    // Opposite signs, so that differences overflow too.
+    const logits = Float32Array.from({ length: 10 }, (_, i) => (i % 4) / 2)
+    logits.set([value, -value, value, -value], 5)
+    const z = new Tensor(gpu.upload('f32', [2, 5], logits), true)
+    const labels = gpu.upload('u32', [2], Uint32Array.of(0, 1))
+    const status = gpu.zeros('u32', [1])
+    const perExample = gpu.empty('f32', [2])
+    const tape = new Tape(gpu)
+    const loss = named(name, {}, 5).loss(tape, z, { labels }, { status, perExample })
+    tape.keep(loss)
+    tape.backward(loss)
+    const what = `${name}, ${value}`
+    assert.is((await gpu.read(status))[0], flags, what)
+    const losses = await gpu.read(perExample)
+    assert.equal([...losses].map(Number.isFinite), [true, flags === 0], what)
+    const gradient = await gpu.read(z.gradient!)
+    assert.ok(gradient.subarray(0, 5).every(Number.isFinite), `${what}: the other row's gradient`)
+    if (flags === 8)
+      assert.ok(
+        gradient.subarray(5).every((g) => g === 0),
+        `${what}: gradient`,
+      )
+  }
+  assert.is(describeFlags(4), 'a loss is beyond float32')
+  assert.is(describeFlags(8), 'the squared norm of the logits is beyond float32')
+  gpu.close()
+})
+
 test('non-finite logits and labels out of range raise a flag and leave no gradient', async () => {
   const gpu = await openGpu()
   const names = ['softmax', 'logit-norm', 'sigmoid', 'squared-error', 'logit-norm+sigmoid']
