@@ -7,7 +7,7 @@ import type { LossOutputs, Targets } from './targets.ts'
 
 /** How the kernels that walk rows (shaders/lib/row_lanes.wesl) share `rows` rows of `items` items. */
 export function rowCall(gpu: Gpu, rows: number, items: number) {
-  const { lanes, software, targetWorkgroups } = gpu.profile
+  const { lanes, software, subgroups8, targetWorkgroups } = gpu.profile
   // Barriers are dear on a software driver: one lane a row as soon as the rows keep two cores busy.
   const busy = software ? 2 * lanes : lanes * targetWorkgroups
   let rowLanes = 1
@@ -15,7 +15,7 @@ export function rowCall(gpu: Gpu, rows: number, items: number) {
   const tiles = Math.ceil(rows / (lanes / rowLanes))
   return {
     constants: { LANES: lanes, ROW_LANES: rowLanes },
-    conditions: { ACROSS: rowLanes > 1 },
+    conditions: { ACROSS: rowLanes > 1, SUBGROUPS8: rowLanes > 1 && subgroups8 },
     workgroups: [Math.min(tiles, targetWorkgroups), 1, 1],
   } as const
 }

@@ -22,10 +22,9 @@ interface LossFixture {
   readonly scale: number
 }
 
-// Stored as float32: 6e-8. The logits are f32 matrix products of relative error 1e-7; at 1/tau = 20
-// to 50 a logit of that size is off by 5e-6, and so is, relatively, an exponential.
+// Stored as float32: 6e-8. The logits are f32 matrix products of relative error 1e-7, and a loss moves by
+// less than a logit does; measured on a software driver: below 6e-7.
 const LOSS = 1e-6
-const LOSS_OF_NORMALISED = 2e-6
 const GRADIENT = 1e-5
 
 const file = path.join(packageRoot(), 'test/fixtures/losses/objectives.safetensors')
@@ -71,9 +70,8 @@ async function check(gpu: Gpu, fixture: LossFixture): Promise<void> {
   const what = `${fixture.objective} ${variant}${soft ? ' soft' : ''} [${shape}]`
   const expected = tensors.get(`${name}/loss`)!.data[0] as number
   const [actual] = await gpu.read(loss.value)
-  const tolerance = /norm|cosine/.test(fixture.objective) ? LOSS_OF_NORMALISED : LOSS
   assert.ok(
-    Math.abs(actual! / expected - 1) < tolerance,
+    Math.abs(actual! / expected - 1) < LOSS,
     `${what}: loss ${actual}, expected ${expected}`,
   )
   for (const [key, leaf] of Object.entries(leaves)) {
