@@ -2,6 +2,7 @@ import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { packPanels, packRows } from './panels.ts'
 
 /** Sizes of a 2-d convolution: x [N, H, W, Ci], w [R, S, Ci, Co], y [N, OH, OW, Co]. */
 export interface ConvolutionShape {
@@ -69,11 +70,6 @@ const MAX_WORKGROUPS = 65535
 /** Longest chain of additions in the gradient of the weights, for its rounding error. */
 const MAX_CHAIN = 16384
 
-/** Channels of a row from which on rows lie too far apart for a CPU to fetch ahead. */
-const MIN_PANEL_CHANNELS = 128
-/** Times that an array must be read before a copy in panels pays. */
-const MIN_PANEL_READS = 8
-
 interface Common {
   readonly lanes: number
   readonly conditions: {
@@ -121,6 +117,7 @@ function rowCall(
 ) {
   const { lanes, conditions } = common(gpu, shape, variant)
   const { batch } = shape
+  const isProduct = pixels === 1 && shape.kernelHeight * shape.kernelWidth === 1
   const oneRow = variant.oneRow ?? batch * pixels <= lanes
   const narrow = isNarrow(columns, variant)
   const tileRows = oneRow ? lanes : 4 * lanes
@@ -135,6 +132,11 @@ function rowCall(
     conditions: { ...conditions, FLAT: flat, ONE_ROW: oneRow, NARROW: narrow },
     params: { ...shape, tiles, tilesPerGroup },
     workgroups: [columnTiles, Math.ceil(tiles / tilesPerGroup), 1] as const,
+    /** Times that the kernel reads each column of w. */
+    tiles,
+    /** Times that the kernel reads each row of a matrix product. */
+    columnTiles,
+    packsRows: isProduct && !flat && !oneRow && lanes === 8,
   }
 }
 
@@ -147,8 +149,36 @@ export function convolve(
 ): void {
   const shape = foldPixels(given, variant)
   const pixels = shape.outHeight * shape.outWidth
-  const call = rowCall(gpu, shape, pixels, shape.outChannels, variant)
-  gpu.dispatch(kernels.conv2d_forward, { ...call, buffers })
+  const { tiles, columnTiles, packsRows, ...call } = rowCall(
+    gpu,
+    shape,
+    pixels,
+    shape.outChannels,
+    variant,
+  )
+  const { CI4, CO4, NARROW } = call.conditions
+  const kernelRows = buffers.w.length / shape.outChannels
+  const w = packPanels(
+    gpu,
+    buffers.w,
+    kernelRows,
+    CI4 && CO4 && !NARROW ? tiles : 0,
+    variant.panels,
+  )
+  const x = packRows(
+    gpu,
+    buffers.x,
+    [1, shape.batch, shape.inChannels],
+    packsRows && CI4 ? columnTiles : 0,
+    variant.panels,
+  )
+  gpu.dispatch(kernels.conv2d_forward, {
+    ...call,
+    conditions: { ...call.conditions, W_PANELS: w !== buffers.w, X_ROWS: x !== buffers.x },
+    buffers: { x, w, y: buffers.y },
+  })
+  if (w !== buffers.w) w.release()
+  if (x !== buffers.x) x.release()
 }
 
 /** The gradient of x, see shaders/conv2d/backward_data.wesl: a dispatch a phase of the strides. */
@@ -159,18 +189,48 @@ export function convolveBackwardData(
   variant: ConvolutionVariant = {},
 ): void {
   const shape = foldPixels(given, variant)
-  const { strideH, strideW, inHeight, inWidth } = shape
+  const { strideH, strideW, inHeight, inWidth, inChannels, outChannels } = shape
+  const taps = shape.kernelHeight * shape.kernelWidth
+  const phases: { phaseH: number; phaseW: number; phaseHeight: number; phaseWidth: number }[] = []
   for (let phaseH = 0; phaseH < Math.min(strideH, inHeight); phaseH++)
-    for (let phaseW = 0; phaseW < Math.min(strideW, inWidth); phaseW++) {
-      const phaseHeight = Math.ceil((inHeight - phaseH) / strideH)
-      const phaseWidth = Math.ceil((inWidth - phaseW) / strideW)
-      const call = rowCall(gpu, shape, phaseHeight * phaseWidth, shape.inChannels, variant)
-      gpu.dispatch(kernels.conv2d_backward_data, {
-        ...call,
-        params: { ...call.params, phaseH, phaseW, phaseHeight, phaseWidth },
-        buffers,
+    for (let phaseW = 0; phaseW < Math.min(strideW, inWidth); phaseW++)
+      phases.push({
+        phaseH,
+        phaseW,
+        phaseHeight: Math.ceil((inHeight - phaseH) / strideH),
+        phaseWidth: Math.ceil((inWidth - phaseW) / strideW),
       })
-    }
+  const calls = phases.map((phase) => ({
+    phase,
+    call: rowCall(gpu, shape, phase.phaseHeight * phase.phaseWidth, inChannels, variant),
+  }))
+  const { tiles, columnTiles, packsRows, conditions } = calls[0]!.call
+  const { CO4, NARROW } = conditions
+  const w = packRows(
+    gpu,
+    buffers.w,
+    [taps, inChannels, outChannels],
+    CO4 && !NARROW ? tiles : 0,
+    variant.panels,
+  )
+  const dy = packRows(
+    gpu,
+    buffers.dy,
+    [1, shape.batch, outChannels],
+    packsRows && CO4 ? columnTiles : 0,
+    variant.panels,
+  )
+  for (const { phase, call } of calls) {
+    const { tiles: _, columnTiles: __, packsRows: ___, ...dispatch } = call
+    gpu.dispatch(kernels.conv2d_backward_data, {
+      ...dispatch,
+      conditions: { ...call.conditions, W_ROWS: w !== buffers.w, DY_ROWS: dy !== buffers.dy },
+      params: { ...call.params, ...phase },
+      buffers: { dy, w, dx: buffers.dx },
+    })
+  }
+  if (w !== buffers.w) w.release()
+  if (dy !== buffers.dy) dy.release()
 }
 
 /** The gradient of w, see shaders/conv2d/backward_weights.wesl. */
@@ -198,8 +258,8 @@ export function convolveBackwardWeights(
   const slices = imageSlices * Math.ceil(pixels / pixelsPerSlice)
   const { dw } = buffers
   const xRows = shape.batch * shape.inHeight * shape.inWidth
-  const x = panelsOf(gpu, buffers.x, xRows, taps * columnTiles, variant)
-  const dy = panelsOf(gpu, buffers.dy, shape.batch * pixels, rowGroups, variant)
+  const x = packPanels(gpu, buffers.x, xRows, taps * columnTiles, variant.panels)
+  const dy = packPanels(gpu, buffers.dy, shape.batch * pixels, rowGroups, variant.panels)
   const partials = slices > 1 ? gpu.empty('f32', [slices, dw.length], 'dW slices') : dw
   gpu.dispatch(kernels.conv2d_backward_weights, {
     constants: { LANES: lanes },
@@ -220,29 +280,6 @@ export function convolveBackwardWeights(
   if (partials === dw) return
   sumSlices(gpu, partials, dw, slices)
   partials.release()
-}
-
-/** An array of `rows` rows in panels of 32 channels where that pays, else the array itself. */
-function panelsOf(
-  gpu: Gpu,
-  x: GpuArray<'f32'>,
-  rows: number,
-  reads: number,
-  variant: ConvolutionVariant,
-): GpuArray<'f32'> {
-  const channels = x.length / rows
-  const chosen = gpu.profile.software && channels >= MIN_PANEL_CHANNELS && reads >= MIN_PANEL_READS
-  if (channels % 32 !== 0 || !(variant.panels ?? chosen)) return x
-  const panels = gpu.empty('f32', [channels / 32, rows, 32], 'panels')
-  const groups = Math.ceil((gpu.profile.targetWorkgroups * 32) / channels)
-  const rowsPerGroup = Math.max(Math.ceil(rows / groups), Math.ceil(rows / MAX_WORKGROUPS))
-  gpu.dispatch(kernels.conv2d_pack_panels, {
-    constants: { LANES: gpu.profile.lanes },
-    buffers: { x, y: panels },
-    params: { rows, channels, rowsPerGroup },
-    workgroups: [channels / 32, Math.ceil(rows / rowsPerGroup), 1],
-  })
-  return panels
 }
 
 /** y[i] = sum over the first axis of x [slices, ...y's shape], in order. */
