@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import process from 'node:process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { packageRoot } from '../../src/data/packageRoot.ts'
 import { readSafetensors } from '../../src/data/safetensors.ts'
 import { assertRefusals, type Refusal, runCli, temporaryFolder, tinyDataset } from './runCli.ts'
 
@@ -39,16 +36,6 @@ async function lines(run: string): Promise<Record<string, number>[]> {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
-}
-
-/** What a run left that must not depend on how often it was stopped. */
-async function remains(run: string): Promise<unknown> {
-  const newest = (await readdir(path.join(run, 'checkpoints'))).sort().at(-1)!
-  return {
-    checkpoint: await readFile(path.join(run, 'checkpoints', newest), 'hex'),
-    weights: [...(await readSafetensors(path.join(run, 'weights.safetensors'))).tensors],
-    metrics: await lines(run),
-  }
 }
 
 test('a configuration file and options that override it make a run folder', async () => {
@@ -95,35 +82,6 @@ test('a configuration file and options that override it make a run folder', asyn
   assert.equal(JSON.parse(end2.stdout).undefined, { top1: '--no-test was given' })
   const { tensors: grown } = await readSafetensors(path.join(second, 'weights.safetensors'))
   assert.equal([...grown.get('bn1.num_batches_tracked')!.data], [28n], 'counted on')
-})
-
-test('killed at a random moment and resumed, twice, it ends in the same bits', async () => {
-  const { folder, args } = await configuration()
-  const straight = path.join(folder, 'straight')
-  const killed = path.join(folder, 'killed')
-  const held = ['--hold-out', '8', '--no-test', '--batch', '4', '--micro-batch', '2']
-  assert.is((await runCli([...args, ...held, '--out', straight])).code, 0)
-  for (const after of [300, 1500]) {
-    const asked =
-      after === 300 ? [...args, ...held, '--out', killed] : ['train', '--resume', killed]
-    const child = spawn(process.execPath, [path.join(packageRoot(), 'bin/gramgrad.mjs'), ...asked])
-    const ended = new Promise((end) => child.on('close', end))
-    await new Promise<void>((recorded) => {
-      const look = setInterval(async () => {
-        const log = await readFile(path.join(killed, 'log.txt'), 'utf8').catch(() => '')
-        if (child.exitCode !== null || /started|resumed/.test(log)) {
-          clearInterval(look)
-          recorded()
-        }
-      }, 20)
-    })
-    await new Promise((wait) => setTimeout(wait, after))
-    child.kill('SIGKILL')
-    await ended
-  }
-  const end = await runCli(['train', '--resume', killed, '--no-test', '--json'])
-  assert.is(end.code, 0, end.stderr)
-  assert.equal(await remains(killed), await remains(straight))
 })
 
 test('wrong usage exits with 2 and names the setting, a wrong file or folder with 1', async () => {
