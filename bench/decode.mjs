@@ -8,7 +8,7 @@
 // driver the device's work takes time of the same cores. The processor time of each, over all
 // threads, says the same where other programs share the cores. After `npm run setup`:
 //
-//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency CORES] [--rounds 5] [--json]
+//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency 2*CORES] [--rounds 5] [--json]
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -20,7 +20,7 @@ const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '512' },
     batch: { type: 'string', default: '64' },
-    concurrency: { type: 'string', default: String(os.availableParallelism()) },
+    concurrency: { type: 'string', default: String(2 * os.availableParallelism()) },
     rounds: { type: 'string', default: '5' },
     json: { type: 'boolean', default: false },
   },

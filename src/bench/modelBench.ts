@@ -9,10 +9,13 @@ import type { Program } from '../gpu/program.ts'
 import type { Storage } from '../gpu/storage.ts'
 import { instantiate } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
+import type { ParameterSet } from '../nn/parameters.ts'
 import { type Architecture, ResNet } from '../nn/resnet.ts'
+import { updateAverages } from '../optim/ema.ts'
 import { Sgd } from '../optim/sgd.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
+import { averagePairs } from '../train/trainStep.ts'
 import { median } from './samples.ts'
 
 export interface ModelBenchOptions {
@@ -23,6 +26,8 @@ export interface ModelBenchOptions {
   /** Factor of all channel counts. */
   readonly width: number
   readonly classes: number
+  /** Whether the step averages weights and batch-norm buffers too, as `train` does. */
+  readonly averages?: boolean
   /** Samples of which medians are taken. */
   readonly runs: number
   /** Told of the samples that are done. */
@@ -56,11 +61,13 @@ export interface ModelBenchResult {
   readonly memory: {
     /** Most bytes of GPU buffers at once. */
     readonly peakBytes: number
-    /** Bytes that must live at the end of the forward pass: the four below. */
+    /** Bytes that must live at the end of the forward pass: the five below. */
     readonly liveBytes: number
     readonly weightBytes: number
     readonly gradientBytes: number
     readonly momentumBytes: number
+    /** Averages of weights and buffers, 0 without them. */
+    readonly averageBytes: number
     /** What the forward pass keeps for the backward pass, the batch's images among it. */
     readonly savedBytes: number
     /** peakBytes / liveBytes. */
@@ -103,10 +110,12 @@ export class BenchStep {
     readonly saved: ReadonlySet<Storage>,
     /** [1], of the latest step. */
     readonly loss: GpuArray<'f32'>,
+    readonly averages: ParameterSet | undefined,
     private readonly arrays: {
       readonly images: GpuArray<'f32'>
       readonly labels: GpuArray<'u32'>
       readonly rate: GpuArray<'f32'>
+      readonly averageWeight: GpuArray<'f32'>
     },
     private readonly host: { readonly images: Float32Array; readonly labels: Uint32Array },
   ) {}
@@ -130,8 +139,11 @@ export class BenchStep {
       images: gpu.empty('f32', [batch, size, size, 3], 'images'),
       labels: gpu.empty('u32', [batch], 'labels'),
       rate: gpu.empty('f32', [1], 'learning rate'),
+      averageWeight: gpu.upload('f32', [1], Float32Array.of(1e-4), 'weight of the average'),
     }
-    const { images, labels, rate } = arrays
+    const averages = options.averages ? model.withoutMemory().parameters : undefined
+    averages?.allocateCopy(gpu, model.parameters)
+    const { images, labels, rate, averageWeight } = arrays
     const { program, result } = await gpu.record(() => {
       const tape = new SavingTape(gpu)
       const features = model.penultimate(tape, new Tensor(images), { training: true })
@@ -140,10 +152,11 @@ export class BenchStep {
       const { value } = tape.keep(loss)
       tape.backward(loss)
       optimiser.step(rate)
+      if (averages) updateAverages(gpu, averagePairs(averages, model), averageWeight)
       return { saved: tape.saved, loss: value }
     })
     const { saved, loss } = result
-    return new BenchStep(gpu, model, optimiser, program, saved, loss, arrays, host)
+    return new BenchStep(gpu, model, optimiser, program, saved, loss, averages, arrays, host)
   }
 
   /** Submits one step. */
@@ -159,6 +172,7 @@ export class BenchStep {
     this.program.dispose()
     this.optimiser.release()
     this.model.parameters.release()
+    this.averages?.release()
     for (const array of Object.values(this.arrays)) array.release()
   }
 }
@@ -267,7 +281,7 @@ function sharesOf(profile: readonly KernelTime[]): KernelShare[] {
     .sort((a, b) => b.ms - a.ms)
 }
 
-function memoryOf({ model, optimiser, saved }: BenchStep, peakBytes: number) {
+function memoryOf({ model, optimiser, averages, saved }: BenchStep, peakBytes: number) {
   const { groups } = model.parameters
   const sizeOf = (arrays: Iterable<Storage>) =>
     [...new Set(arrays)].reduce((sum, { size }) => sum + size, 0)
@@ -275,14 +289,20 @@ function memoryOf({ model, optimiser, saved }: BenchStep, peakBytes: number) {
   const weightBytes = sizeOf(weights)
   const gradientBytes = sizeOf(groups.flatMap(({ gradients }) => gradients?.storage ?? []))
   const momentumBytes = sizeOf(optimiser.velocities.map(({ storage }) => storage))
+  const averageBytes = sizeOf(
+    averages
+      ? [...averages.groups.map(({ values }) => values.storage), averages.bufferValues.storage]
+      : [],
+  )
   const savedBytes = sizeOf([...saved].filter((storage) => !weights.includes(storage)))
-  const liveBytes = weightBytes + gradientBytes + momentumBytes + savedBytes
+  const liveBytes = weightBytes + gradientBytes + momentumBytes + averageBytes + savedBytes
   return {
     peakBytes,
     liveBytes,
     weightBytes,
     gradientBytes,
     momentumBytes,
+    averageBytes,
     savedBytes,
     ratio: peakBytes / liveBytes,
   }

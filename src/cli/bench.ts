@@ -61,6 +61,7 @@ export function benchCommand(): Command {
       ).choices(Object.keys(architectures)),
     )
     .option('--classes <K>', 'classes of the network', integer(1), 1000)
+    .option('--averages', 'average the weights of the network too, as train does')
     .option('--no-cold', 'leave out the first steps of new processes')
     .option('--first-step', 'take one step of the network only, and tell when it ended')
     .option('--unsafe-fast', "turn the driver's index clamping off")

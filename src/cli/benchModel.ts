@@ -158,7 +158,7 @@ function describe(report: Report): string {
     `${label('dispatches')}${step.dispatches} in ${step.submissions} submissions`,
     `${label('made in all steps')}${step.bindGroupsCreated} bind groups, ${step.buffersCreated} buffers, ${step.pipelinesCreated} pipelines`,
     `${label('GPU memory')}${megabytes(memory.peakBytes)} at most, ${memory.ratio.toFixed(2)} times the ${megabytes(memory.liveBytes)} that must live:`,
-    `${label('')}weights ${megabytes(memory.weightBytes)}, gradients ${megabytes(memory.gradientBytes)}, momentum ${megabytes(memory.momentumBytes)}, activations ${megabytes(memory.savedBytes)}`,
+    `${label('')}weights ${megabytes(memory.weightBytes)}, gradients ${megabytes(memory.gradientBytes)}, momentum ${megabytes(memory.momentumBytes)}, averages ${megabytes(memory.averageBytes)}, activations ${megabytes(memory.savedBytes)}`,
   ]
   if (coldStart)
     lines.push(

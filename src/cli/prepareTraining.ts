@@ -1,13 +1,16 @@
+import { inputSize } from '../data/imageInput.ts'
 import type { ImageDataset } from '../data/imageSource.ts'
 import { openImageDataset } from '../data/registry.ts'
 import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
+import { ResNet } from '../nn/resnet.ts'
 import {
   type CompleteConfig,
   checkConfig,
   completeConfig,
   type TrainConfig,
 } from '../train/config.ts'
+import { largestMicroBatch } from '../train/microBatch.ts'
 import { differences, RunFolder } from '../train/runFolder.ts'
 import {
   flagOf,
@@ -178,8 +181,19 @@ function configOf(
     steps: inSteps('steps', 'epochs'),
     warmupSteps: inSteps('warmupSteps', 'warmupEpochs'),
   })
-  checkConfig(config, dataset.train.count)
-  return config
+  const fitted =
+    settings.microBatch === undefined ? { ...config, microBatch: fitting(config, dataset) } : config
+  checkConfig(fitted, dataset.train.count)
+  return fitted
+}
+
+/** Images that any WebGPU device takes at once. */
+function fitting(config: CompleteConfig, { size, statistics, classes }: ImageDataset): number {
+  const { arch, width, stem, batch, imageSize } = config
+  const side = imageSize === undefined ? {} : { height: imageSize, width: imageSize }
+  const input = inputSize(size, statistics === undefined, side)
+  const network = new ResNet({ arch, width, stem, classes })
+  return largestMicroBatch(network, batch, [input.height, input.width, 3])
 }
 
 /** @throws UsageError where the folder holds a run that was asked for otherwise */

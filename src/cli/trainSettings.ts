@@ -42,7 +42,10 @@ export const trainSettings = {
   steps: { kind: 'number', help: 'the same in steps' },
   maxSteps: { kind: 'number', help: 'stop earlier; the schedule stays' },
   batch: { kind: 'number', help: 'images a step' },
-  microBatch: { kind: 'number', help: 'images at once, which share batch statistics' },
+  microBatch: {
+    kind: 'number',
+    help: 'images at once, which share batch statistics; default: as many as any device takes',
+  },
   imageSize: { kind: 'number', help: 'rows and columns of the network’s input' },
   augment: { kind: augmentations, help: 'crops of training images, with mirroring' },
   autoAugment: { kind: 'boolean', help: 'the policy for ImageNet' },

@@ -200,10 +200,16 @@ function* examplesOf(batches: Iterable<PlannedBatch>, epochs: number[]): Generat
   }
 }
 
-function inputSize(
+/**
+ * The network's input for images of this size, or of any.
+ *
+ * @param takenAsTheyAre of f32 images
+ * @throws RangeError when such are to be of another size
+ */
+export function inputSize(
   size: Size | undefined,
   takenAsTheyAre: boolean,
-  { height, width }: ImageInputOptions,
+  { height, width }: Pick<ImageInputOptions, 'height' | 'width'>,
 ): Size {
   const sideOf = (side: keyof Size) => {
     if (size === undefined) return FOLDER_INPUT

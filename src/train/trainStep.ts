@@ -249,7 +249,8 @@ function recordGradients(
     if (!accumulate && !reached.has(value)) gpu.clear(value.gradient!)
 }
 
-function averagePairs(averages: ParameterSet, { parameters }: ResNet) {
+/** What `updateAverages` takes: the averages of a model's parameters and buffers, and these. */
+export function averagePairs(averages: ParameterSet, { parameters }: ResNet) {
   return [
     ...averages.groups.map(({ values }, i) => ({
       average: values,

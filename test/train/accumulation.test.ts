@@ -3,10 +3,11 @@ import * as assert from 'uvu/assert'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
-import { type ResNet, resnet } from '../../src/nn/resnet.ts'
+import { ResNet, resnet } from '../../src/nn/resnet.ts'
 import { readStateDict } from '../../src/nn/stateDict.ts'
 import { Sgd } from '../../src/optim/sgd.ts'
 import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'
+import { largestMicroBatch } from '../../src/train/microBatch.ts'
 import { TrainStep } from '../../src/train/trainStep.ts'
 import { softmaxObjective } from './tinyTraining.ts'
 
@@ -117,6 +118,31 @@ for (const softTargets of [false, true])
     step.dispose()
     gpu.close()
   })
+
+test('micro-batches by default: the largest divisor that every device can bind', async () => {
+  const published = new ResNet({ classes: 1000 })
+  // 112 x 112 x 64 and 56 x 56 x 256 floats an image: 41 images in 128 MiB.
+  const of = (batch: number, side = 224) => largestMicroBatch(published, batch, [side, side, 3])
+  assert.equal([of(4096), of(82), of(40), of(8), of(97)], [32, 41, 40, 8, 97])
+  assert.is(of(4096, 32), 2048)
+  assert.is(largestMicroBatch(new ResNet({ classes: 10, width: 1 / 64 }), 222, [224, 224, 3]), 222)
+
+  // At the limit itself a step records and runs: its images alone take 127.5 MiB.
+  const gpu = await openGpu()
+  const model = resnet(gpu, { arch: 'resnet18', classes: 10, width: 1 / 64 })
+  const sgd = new Sgd(gpu, model.parameters.groups, OPTIONS)
+  const step = await TrainStep.record(gpu, model, softmaxObjective(), sgd, [222, 224, 224, 3])
+  gpu.write(step.images, new Float32Array(222 * 224 * 224 * 3))
+  await gpu.flush()
+  step.take(
+    0,
+    Uint32Array.from({ length: 222 }, (_, i) => i % 10),
+    { rate: RATE },
+  )
+  const [loss] = await step.losses()
+  assert.ok(loss! > 0 && loss! < 10, `loss ${loss}`)
+  gpu.close()
+})
 
 test('a micro-batch that no buffer of the device can hold is refused with what to do', async () => {
   const gpu = await openGpu()
