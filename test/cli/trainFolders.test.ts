@@ -93,6 +93,32 @@ test('bad files are reported by path and reason and left out, or refused; labels
   assert.not.ok((await readdir(folder)).includes('f.safetensors'), 'nothing half written')
 })
 
+test("the paper's recipe is read, and starts a run of a narrow network on a small folder", async () => {
+  const folder = await writeFolder()
+  const run = path.join(folder, 'run')
+  const recipe = ['--config', path.join(packageRoot(), 'recipes/paper-resnet50.toml')]
+  const small = ['--width', '0.0625', '--batch', '4', '--micro-batch', '2', '--image-size', '32']
+  const args = ['train', ...recipe, '--dataset', `folder:${folder}`, ...small, '--out', run]
+  const end = await runCli([...args, '--max-steps', '1', '--json'])
+  assert.is(end.code, 0, end.stderr)
+  const config = await readFile(path.join(run, 'config.toml'), 'utf8')
+  for (const line of [
+    'objective = "softmax"',
+    // 15 images are three batches of four an epoch.
+    'steps = 438',
+    'warmupSteps = 30',
+    'pool = "tf-same"',
+    'init = "paper"',
+    'points = "corner"',
+    'evalCrop = "paper"',
+    'ema = 0.9999',
+    'weightDecay = 0.00008',
+  ])
+    assert.ok(config.includes(`${line}\n`), `${line} in ${config}`)
+  const [first] = (await readFile(path.join(run, 'metrics.jsonl'), 'utf8')).split('\n')
+  assert.is(JSON.parse(first!).lr, 1.6 / 30)
+})
+
 /** A mount namespace of its own, as root within it where that is needed; not all systems allow it. */
 const namespace = ['-m', '-rm'].find(
   (flags) => spawnSync('unshare', [flags, 'mount', '-t', 'tmpfs', 'none', '/tmp']).status === 0,
