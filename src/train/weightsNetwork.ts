@@ -1,3 +1,4 @@
+import { BasicBlock, Bottleneck } from '../nn/residualBlocks.ts'
 import { type Architecture, architectures, type ResNetOptions } from '../nn/resnet.ts'
 import type { StoredTensor } from '../nn/stateDict.ts'
 
@@ -17,14 +18,14 @@ export function networkOfWeights(
     return shape
   }
   const [planes, , size] = shapeOf('conv1.weight') as [number, number, number]
-  const kind = weights.has('layer1.0.conv3.weight') ? 'Bottleneck' : 'BasicBlock'
+  const block = weights.has('layer1.0.conv3.weight') ? Bottleneck : BasicBlock
   const stages = [1, 2, 3, 4].map((stage) => {
     let blocks = 0
     while (weights.has(`layer${stage}.${blocks}.conv1.weight`)) blocks++
     return blocks
   })
   const found = Object.entries(architectures).find(
-    ([, { block, stages: expected }]) => block.name === kind && `${expected}` === `${stages}`,
+    ([, expected]) => expected.block === block && `${expected.stages}` === `${stages}`,
   )
   if (!found)
     throw new Error(

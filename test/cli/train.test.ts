@@ -73,6 +73,28 @@ test('a configuration file and options that override it make a run folder', asyn
   assert.is(JSON.parse(again.stdout).loss, report.loss, 'a finished run is not trained again')
   assert.not.match(again.stderr, 'Training: ')
 
+  // The weights file alone says what network it is of.
+  const out = path.join(folder, 'features.safetensors')
+  const dataset = args[args.indexOf('--dataset') + 1]!
+  const weightsFile = path.join(run, 'weights.safetensors')
+  const asked = [
+    'features',
+    weightsFile,
+    '--input',
+    dataset,
+    '--layers',
+    'avgpool,fc',
+    '--out',
+    out,
+  ]
+  const found = await runCli([...asked, '--arch', 'resnet18', '--json'])
+  assert.is(found.code, 0, found.stderr)
+  assert.equal(JSON.parse(found.stdout).layers, { avgpool: [24, 32], fc: [24, 3] })
+  assert.match(
+    (await runCli([...asked, '--arch', 'resnet50'])).stderr,
+    /holds the weights of a resnet18/,
+  )
+
   // A run's own configuration, and its weights to start from.
   const second = path.join(folder, 'second')
   const from = ['--weights', path.join(run, 'weights.safetensors'), '--shuffle', 'none']
