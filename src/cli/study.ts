@@ -5,6 +5,9 @@ import type { Dataset } from '../data/dataset.ts'
 import type { ImageDataset } from '../data/imageSource.ts'
 import { openDataset, openImageDataset } from '../data/registry.ts'
 import { openGpu } from '../gpu/gpu.ts'
+import { writeMachine } from '../study/comparison/machine.ts'
+import { writeStudyReport } from '../study/comparison/studyReport.ts'
+import { readTwinResults } from '../study/comparison/twinResults.ts'
 import { estimateRun } from '../study/plan/estimate.ts'
 import type { StudyData } from '../study/plan/oneRun.ts'
 import { type PlannedRun, plannedRuns } from '../study/plan/plannedRuns.ts'
@@ -14,6 +17,7 @@ import { TrainingInterrupted } from '../train/trainer.ts'
 import { interruptSignal } from './interrupt.ts'
 import { Progress } from './progress.ts'
 import { Tasks } from './tasks.ts'
+import { packageVersion, webgpuVersion } from './version.ts'
 
 interface Options {
   readonly out?: string
@@ -21,6 +25,8 @@ interface Options {
   readonly shard?: Shard
   readonly json?: boolean
   readonly unsafeFast?: boolean
+  readonly twin?: string
+  readonly report?: string
 }
 
 export function studyCommand(): Command {
@@ -39,6 +45,11 @@ export function studyCommand(): Command {
     new Command('plan')
       .description('show what would run, how long and how much disk it takes')
       .action(plan),
+    new Command('report')
+      .description('write tables and figures of the finished runs, beside the paper’s')
+      .option('--twin <JSON>', 'the same runs by PyTorch, as reference/twinStudy.py writes them')
+      .option('--report <DIR>', 'where to; default: the folder report in that of the study')
+      .action(report),
   ]
   for (const command of commands)
     study.addCommand(
@@ -98,6 +109,19 @@ async function run(file: string, options: Options): Promise<void> {
     onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
   })
   try {
+    await writeMachine(data.out, {
+      command: `npx gramgrad ${process.argv.slice(2).join(' ')}`,
+      versions: {
+        gramgrad: packageVersion(),
+        node: process.versions.node,
+        webgpu: webgpuVersion(),
+      },
+      device: {
+        adapter: gpu.profile.driver,
+        backend: gpu.profile.backend,
+        software: gpu.profile.software,
+      },
+    })
     await takeRuns(gpu, data, runs, options, {
       signal,
       onJob: (name, done, total) => progress.say(`Job ${done + 1} of ${total}: ${name}`),
@@ -170,4 +194,26 @@ async function estimate(dataset: Dataset, runs: readonly PlannedRun[]) {
   } finally {
     gpu.close()
   }
+}
+
+async function report(file: string, options: Options): Promise<void> {
+  const { data, runs } = await open(file, options)
+  const twin = options.twin === undefined ? undefined : await readTwinResults(options.twin)
+  const folder = options.report ?? path.join(data.out, 'report')
+  const progress = new Progress()
+  const written = await writeStudyReport(data, runs, folder, twin, (message) =>
+    progress.say(message),
+  )
+  progress.stop()
+  const summary = {
+    runs: runs.length,
+    done: written.runs,
+    report: written.files[0],
+    findings: written.findings,
+  }
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(summary)}\n`
+      : `${written.findings.map(({ claim, verdict }) => `${verdict.padEnd(24)}${claim}`).join('\n')}\n\n${summary.done} of ${summary.runs} runs, in ${summary.report}\n`,
+  )
 }

@@ -108,7 +108,8 @@ function fileName({ a, b }: CkaComparison, taken: Set<string>): string {
   return name
 }
 
-async function draw(name: string, chart: (compact: boolean) => Chart): Promise<Figure> {
+/** A figure in both its forms. */
+export async function draw(name: string, chart: (compact: boolean) => Chart): Promise<Figure> {
   const wide = chart(false)
   return {
     name,

@@ -123,7 +123,7 @@ export function analysed({ analysis, dataset }: StudyResult): string {
   return `${formatCount(analysis.examples)} ${which} images of ${dataset.name}`
 }
 
-function index(title: string, compact: boolean): YAxis {
+export function index(title: string, compact: boolean): YAxis {
   return {
     domain: [0, 1],
     title,
@@ -134,7 +134,7 @@ function index(title: string, compact: boolean): YAxis {
 }
 
 /** The axis, widened to tenths where a value lies outside: CKA's unbiased estimator can. */
-function covering(yAxis: YAxis, series: Series[]): YAxis {
+export function covering(yAxis: YAxis, series: Series[]): YAxis {
   const values = series.flatMap((line) => line.values).filter(isDefined)
   const tenth = yAxis.domain[1] / 10
   const low = Math.min(yAxis.domain[0], Math.floor(Math.min(...values) / tenth) * tenth)
@@ -147,7 +147,7 @@ function layerNames(lists: string[][]): string[] {
   return [...new Set(lists.flat())]
 }
 
-function layerAxis(names: string[], compact: boolean): (width: number) => XAxis {
+export function layerAxis(names: string[], compact: boolean): (width: number) => XAxis {
   return (width) => {
     const gap = compact ? 3 : 10
     const stages = layoutLayers(names, 1, 0).stages.length

@@ -1,10 +1,11 @@
 import type { StudyResult } from '../studyResult.ts'
-import type { Figure, FigureGroup } from './figures.ts'
+import type { FigureGroup } from './figures.ts'
 import { findings } from './findings.ts'
 import { escapeHtml, formatCount, formatSeconds } from './format.ts'
+import { detailsHtml, figureHtml, prose, tableHtml } from './html.ts'
 import { pageStyle } from './pageStyle.ts'
 import { paperLabel } from './paperTable3.ts'
-import { layerTables, summaryTable, type Table } from './tables.ts'
+import { layerTables, summaryTable } from './tables.ts'
 import { objectiveStyles } from './theme.ts'
 import { undefinedNotes } from './undefinedValues.ts'
 
@@ -69,11 +70,6 @@ function leadSentence({ model, dataset, objectives, training, seed }: StudyResul
   return `${networks}: ResNet-50 at width ${model.width}, trained for ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} on ${formatCount(dataset.train)} images of ${dataset.name} (${dataset.classes} classes), tested on ${formatCount(dataset.test)} others. Seed ${seed}.`
 }
 
-/** A sentence as HTML, its numbers kept on one line with their per cent signs. */
-function prose(sentence: string): string {
-  return escapeHtml(sentence).replaceAll(' %', '&nbsp;%')
-}
-
 function notesHtml(result: StudyResult): string {
   const notes = undefinedNotes(result)
   if (result.objectives.length > 1) {
@@ -100,71 +96,6 @@ function summaryHtml(result: StudyResult): string {
     ? `<p class="note">Columns “${escapeHtml(paperLabel)}”: Kornblith et al. 2021, Table 3, ImageNet at width 1, R² on the training set, means of eight networks. Another data set and size: compare the order, not the values.</p>`
     : ''
   return `<div class="scroll">${tableHtml(table, keys)}</div>\n${paper}`
-}
-
-function tableHtml({ title, columns, rows }: Table, keys?: string[]): string {
-  const cellClass = (i: number) => (columns[i]!.numeric ? '' : ' class="text"')
-  const groupCells: string[] = []
-  for (let i = 0; i < columns.length; ) {
-    const { group } = columns[i]!
-    let end = i + 1
-    while (group && columns[end]?.group === group) end++
-    groupCells.push(
-      group
-        ? `<th colspan="${end - i}" scope="colgroup"><span>${escapeHtml(group)}</span></th>`
-        : '<td></td>',
-    )
-    i = end
-  }
-  const hasGroups = columns.some(({ group }) => group)
-  return `<table aria-label="${escapeHtml(title)}">
-<thead>
-${hasGroups ? `<tr>${groupCells.join('')}</tr>\n` : ''}<tr>${columns
-    .map(({ heading }, i) => `<th scope="col"${cellClass(i)}>${escapeHtml(heading)}</th>`)
-    .join('')}</tr>
-</thead>
-<tbody>
-${rows
-  .map(
-    ([first, ...rest], r) =>
-      `<tr><th scope="row" class="text">${keys?.[r] ?? ''}${escapeHtml(first!)}</th>${rest
-        .map((text) => `<td>${escapeHtml(text)}</td>`)
-        .join('')}</tr>`,
-  )
-  .join('\n')}
-</tbody>
-</table>`
-}
-
-function detailsHtml(table: Table): string {
-  return `<details><summary>${escapeHtml(table.title)}</summary><div class="scroll">${tableHtml(table)}</div></details>`
-}
-
-function figureHtml({ title, caption, figures }: FigureGroup, number: number): string {
-  const files = ({ name }: Figure) =>
-    `<a href="charts/${name}.svg">SVG</a>, <a href="charts/${name}.png">PNG</a>`
-  const single = figures.length === 1
-  const drawing = single
-    ? `<div class="wide">${inlineSvg(figures[0]!, 'wide')}</div>\n<div class="narrow">${inlineSvg(figures[0]!, 'narrow')}</div>`
-    : `<div class="grid">\n${figures.map((figure) => `<div>${inlineSvg(figure, 'narrow')}</div>`).join('\n')}\n</div>`
-  const links = single
-    ? files(figures[0]!)
-    : 'every map with its values as SVG and PNG in <a href="charts">charts</a>'
-  return `<figure>
-${drawing}
-<figcaption><b>Figure ${number}. ${escapeHtml(title)}</b> ${escapeHtml(caption)} (${links})</figcaption>
-</figure>`
-}
-
-/** A figure's SVG as part of the page: sized by its surroundings, up to its own width. */
-function inlineSvg(figure: Figure, form: 'wide' | 'narrow'): string {
-  const width = Number(/ width="([\d.]+)"/.exec(figure[form])![1])
-  return figure[form]
-    .replace(
-      /^<svg [^>]*?(viewBox="[^"]*")>/,
-      `<svg role="img" aria-label="${escapeHtml(figure.description)}" $1 style="max-width:${width}px">`,
-    )
-    .replace(/ xmlns(?::xlink)?="[^"]*"/g, '')
 }
 
 function setUpHtml(result: StudyResult): string {

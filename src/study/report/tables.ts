@@ -14,6 +14,10 @@ export interface Table {
   }[]
   /** One text a column. */
   rows: string[][]
+  /** Which cells stand out, by row and column. */
+  bold?: boolean[][]
+  /** How it is to be read. */
+  note?: string
 }
 
 /** The last layer that the study looked at: the network's penultimate one. */

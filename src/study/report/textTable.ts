@@ -86,15 +86,17 @@ function pad(text: string, width: number, right: boolean): string {
   return right ? space + text : text + space
 }
 
-function markdownTable({ columns, rows }: Table): string {
-  const row = (cells: string[]) => `| ${cells.map(escapeMarkdown).join(' | ')} |`
+/** One table as Markdown, without its title. */
+export function markdownTable({ columns, rows, bold }: Table): string {
+  const row = (cells: string[], isBold: boolean[] = []) =>
+    `| ${cells.map((cell, i) => (isBold[i] ? `**${escapeMarkdown(cell)}**` : escapeMarkdown(cell))).join(' | ')} |`
   return [
     row(columns.map(({ heading, group }) => (group ? `${heading}, ${group}` : heading))),
     `| ${columns.map(({ numeric }) => (numeric ? '---:' : '---')).join(' | ')} |`,
-    ...rows.map(row),
+    ...rows.map((cells, r) => row(cells, bold?.[r])),
   ].join('\n')
 }
 
-function escapeMarkdown(text: string): string {
+export function escapeMarkdown(text: string): string {
   return text.replace(/[\\|<>*_`]/g, '\\$&').replace(/\s+/g, ' ')
 }

@@ -183,7 +183,8 @@ export function top1Figure(
   )
 }
 
-function epochAxis(epochs: number, compact: boolean): (width: number) => XAxis {
+/** Epochs from 1 on. */
+export function epochAxis(epochs: number, compact: boolean): (width: number) => XAxis {
   return (width) => {
     const inset = compact ? 8 : 14
     const at = (epoch: number) =>

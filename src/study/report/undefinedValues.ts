@@ -1,8 +1,12 @@
-import type { CkaComparison, ObjectiveResult, StudyResult } from '../studyResult.ts'
+import type { CkaComparison, StudyResult } from '../studyResult.ts'
 import { formatList, isDefined } from './format.ts'
 
 /** Why a quantity of a layer is undefined. */
-export function layerReason(objective: ObjectiveResult, layer: string, quantity: string): string {
+export function layerReason(
+  objective: { readonly undefined?: Readonly<Record<string, string>> },
+  layer: string,
+  quantity: string,
+): string {
   return objective.undefined?.[`${layer}.${quantity}`] ?? noReason
 }
 
