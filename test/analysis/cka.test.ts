@@ -184,6 +184,17 @@ test('duplicated rows are like any other, constant and other degenerate features
   const doubled = x.map((_, i) => x[Math.floor(i / p / 2) * p + (i % p)]!)
   const expected = ckaReference([[rowsOf(doubled, n), rowsOf(x, n)]])
   near((await ckaOf(gpu, n, doubled, x)).cka, expected.cka, 'rows twice')
+  for (const [what, value] of [
+    ['rows of zeros', 0],
+    ['rows of one number', 7],
+  ] as const) {
+    const flat = x.map((v, i) => (Math.floor(i / p) % 3 === 0 ? value : v))
+    const like = related(flat, n, 7, 0, 3)
+    for (const estimator of ['unbiased', 'biased'] as const) {
+      const right = ckaReference([[rowsOf(flat, n), rowsOf(like, n)]], estimator).cka
+      near((await ckaOf(gpu, n, flat, like, { estimator })).cka, right, `${what}, ${estimator}`)
+    }
+  }
 
   const undefinedWith = async (y: Float32Array, reason: RegExp) => {
     const { cka: value, undefined: why } = await ckaOf(gpu, n, x, y)
