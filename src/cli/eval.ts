@@ -8,7 +8,7 @@ import {
 } from '../analysis/calibration.ts'
 import { type ImageDataset, subset } from '../data/imageSource.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
-import type { Objective } from '../losses/objective.ts'
+import { type Objective, withoutBackground } from '../losses/objective.ts'
 import type { CompleteConfig } from '../train/config.ts'
 import { imageInput } from '../train/decodedInput.ts'
 import { holdOut, type ImageInput } from '../train/input.ts'
@@ -23,6 +23,7 @@ interface Options {
   readonly dataset?: string
   readonly split: 'test' | 'train'
   readonly onBadImage?: 'skip' | 'refuse'
+  readonly background?: boolean
   readonly unsafeFast?: boolean
   readonly json?: boolean
 }
@@ -43,6 +44,10 @@ export function evalCommand(): Command {
         'a file that gives no image; default: as the run was asked for',
       ).argParser((text) => parseSetting('onBadImage', text)),
     )
+    .option(
+      '--background',
+      'leave out class 0 of the run, which no image is of (D8); the classes of a data set that lacks it are the others in order',
+    )
     .option('--unsafe-fast', "turn the driver's index clamping off")
     .option('--json', 'print one JSON object')
     .action(run)
@@ -52,7 +57,7 @@ async function run(folder: string, options: Options): Promise<void> {
   const progress = new Progress()
   const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
   try {
-    const loaded = await loadRun(gpu, folder)
+    const loaded = await loadRun(gpu, folder, { background: !!options.background })
     const { onBadImage = loaded.config.onBadImage } = options
     const config = { ...loaded.config, onBadImage }
     const name = options.dataset ?? config.dataset
@@ -60,7 +65,7 @@ async function run(folder: string, options: Options): Promise<void> {
     const source = options.split === 'test' ? (dataset.test ?? dataset.train) : dataset.train
     const badImages = new BadImages(progress)
     const input = imageInput(gpu, dataset, source, config, badImages.add)
-    const evaluated = await collect(gpu, progress, loaded, input, 'Evaluating')
+    const evaluated = await collect(gpu, progress, loaded, input, dataset.classes, 'Evaluating')
     const held = await heldOutLogits(gpu, progress, loaded, dataset, name)
     const report = { ...describe(loaded.objective, evaluated, held), badImages: badImages.count }
     progress.stop()
@@ -74,18 +79,25 @@ async function run(folder: string, options: Options): Promise<void> {
 async function collect(
   gpu: Gpu,
   progress: Progress,
-  { model }: LoadedRun,
+  { model, objective }: LoadedRun,
   input: ImageInput,
+  classes: number,
   task: string,
 ): Promise<CollectedLogits> {
   const bar = progress.task(task, input.count, 'images')
   try {
     const found = await collectLogits(gpu, model, input, (done) => bar.update(done))
+    // Where the data set lacks the background class, its class 0 is the run's class 1.
+    const shift = objective.background && classes === model.classes - 1 ? 1 : 0
     const most = found.labels.reduce((a, b) => Math.max(a, b), 0)
     if (found.labels.length === 0) throw new Error('none of the images could be read')
-    if (most >= model.classes)
+    if (most + shift >= model.classes)
       throw new Error(`label ${most} is in the data set, but the run has ${model.classes} classes`)
-    return found
+    if (!objective.background) return found
+    const labels = found.labels.map((label) => label + shift)
+    if (labels.includes(0))
+      throw new Error('an image has label 0, expected none of the background class')
+    return { logits: found.logits, labels }
   } finally {
     bar.end()
     input.release()
@@ -105,23 +117,34 @@ function heldOutLogits(
   const { heldOut } = holdOut(dataset.train.count, config.holdOut, config.seed)
   const part = subset(dataset.train, heldOut)
   const input = imageInput(gpu, dataset, part, config as CompleteConfig, () => {})
-  return collect(gpu, progress, loaded, input, 'Fitting the temperature')
+  return collect(gpu, progress, loaded, input, dataset.classes, 'Fitting the temperature')
 }
 
 type Report = Record<string, unknown> & { readonly n: number; readonly top1: number }
 
+/** What is ranked: all classes, or those after the background class, counted from 0. */
+function ranked({ background, classes }: Objective, { logits, labels }: CollectedLogits) {
+  return background
+    ? {
+        scores: withoutBackground(logits, classes),
+        labels: labels.map((label) => label - 1),
+        classes: classes - 1,
+      }
+    : { scores: logits, labels, classes }
+}
+
 /** Accuracy and calibration; what can't be defined is null, with the reason under `undefined`. */
 function describe(
   objective: Objective,
-  { logits, labels }: CollectedLogits,
+  evaluated: CollectedLogits,
   held: CollectedLogits | undefined,
 ): Report {
-  const { classes } = objective
+  const { labels, scores, classes } = ranked(objective, evaluated)
   const n = labels.length
-  const share = (k: number) => topCount(logits, labels, classes, k) / n
+  const share = (k: number) => topCount(scores, labels, classes, k) / n
   const accuracy = { n, top1: share(1), top5: share(Math.min(5, classes)) }
   const unknown = { nll: null, ece: null, temperature: null, nllScaled: null, eceScaled: null }
-  const p = objective.logProbabilities(logits)
+  const p = objective.logProbabilities(evaluated.logits)
   if (!p) {
     const reason = `the paper defines no probabilities for ${objective.name}`
     const reasons = Object.fromEntries(Object.keys(unknown).map((key) => [key, reason]))
@@ -130,7 +153,11 @@ function describe(
   const calibration = calibrationOf(p, labels, classes)
   const temperatureFrom = held ? 'held-out images' : 'the evaluated images'
   const fitted = held
-    ? fitTemperature(objective.logProbabilities(held.logits)!, held.labels, classes)
+    ? fitTemperature(
+        objective.logProbabilities(held.logits)!,
+        ranked(objective, held).labels,
+        classes,
+      )
     : fitTemperature(p, labels, classes)
   if ('reason' in fitted) {
     const { temperature, nllScaled, eceScaled } = unknown

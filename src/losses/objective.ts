@@ -8,6 +8,7 @@ import type {
   RecipeContext,
   Variant,
 } from './definition.ts'
+import { logSoftmax } from './probabilities.ts'
 import type { LossOutputs, Targets } from './targets.ts'
 
 /** What a loss is computed of. */
@@ -27,6 +28,8 @@ export interface Objective {
   readonly label: string
   readonly variant: Variant
   readonly classes: number
+  /** Whether class 0 stands for no class of the data (D8): it is left out of what ranks and is predicted. */
+  readonly background: boolean
   readonly hyperparameters: Readonly<Record<string, number>>
   /** Initial value of the last layer's bias, where it is not the network's own. */
   readonly initialBias?: number
@@ -49,7 +52,8 @@ export interface Objective {
   lossOfFeatures(tape: Tape, input: LossInput): Tensor
   /**
    * log p [N, K] in float64 of logits [N, K], row by row, for calibration; undefined where the paper
-   * defines no probabilities (squared error).
+   * defines no probabilities (squared error). With `background` [N, K - 1], of classes 1 to K - 1 given
+   * that it is one of them.
    */
   logProbabilities(logits: ArrayLike<number>): Float64Array | undefined
 }
@@ -57,6 +61,11 @@ export interface Objective {
 export interface ObjectiveOptions {
   /** Default 'paper'. */
   readonly variant?: Variant
+  /**
+   * Whether class 0 is the background class of the released code's 1001 (D8): it has its part in the
+   * loss, as any class without examples, and none in evaluation. Default false.
+   */
+  readonly background?: boolean
 }
 
 /**
@@ -68,11 +77,13 @@ export function instantiate(
   definition: ObjectiveDefinition,
   classes: number,
   given: Readonly<Record<string, number>> = {},
-  { variant = 'paper' }: ObjectiveOptions = {},
+  { variant = 'paper', background = false }: ObjectiveOptions = {},
 ): Objective {
   const { name, label } = definition
   if (!Number.isInteger(classes) || classes < 1)
     throw new Error(`${name}: classes is ${classes}, expected an integer of at least 1`)
+  if (background && classes < 2)
+    throw new Error(`${name}: classes is ${classes}, expected at least 2 with a background class`)
   if (variant !== 'paper' && variant !== 'released')
     throw new Error(`${name}: variant is ${variant}, expected paper or released`)
   const values = fillIn(definition, { classes, variant }, given)
@@ -85,6 +96,7 @@ export function instantiate(
     label,
     variant,
     classes,
+    background,
     hyperparameters: values,
     ...(recipe.initialBias === undefined ? {} : { initialBias: recipe.initialBias }),
     ...(needsFeatures ? { needsFeatures } : {}),
@@ -108,9 +120,21 @@ export function instantiate(
       const rows = Float64Array.from(z)
       for (let start = 0; start < rows.length; start += classes)
         recipe.logProbabilities(rows.subarray(start, start + classes), terms)
-      return rows
+      if (!background) return rows
+      const foreground = withoutBackground(rows, classes)
+      for (let start = 0; start < foreground.length; start += classes - 1)
+        logSoftmax(foreground.subarray(start, start + classes - 1))
+      return foreground
     },
   }
+}
+
+/** Rows [N, K] without their column 0: [N, K - 1]. */
+export function withoutBackground<T extends Float32Array | Float64Array>(
+  rows: T,
+  classes: number,
+): T {
+  return rows.filter((_, i) => i % classes !== 0) as T
 }
 
 function fillIn(

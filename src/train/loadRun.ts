@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { instantiate, type Objective } from '../losses/objective.ts'
+import { instantiate, type Objective, type ObjectiveOptions } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { loadStateDict, type StoredTensor } from '../nn/stateDict.ts'
@@ -26,7 +26,11 @@ export interface LoadedRun {
  * @throws Error naming the folder where it holds no run or no weights yet, or the file that does not
  *   fit the configuration
  */
-export async function loadRun(gpu: Gpu, runFolder: string): Promise<LoadedRun> {
+export async function loadRun(
+  gpu: Gpu,
+  runFolder: string,
+  { background = false }: Pick<ObjectiveOptions, 'background'> = {},
+): Promise<LoadedRun> {
   const folder = new RunFolder(runFolder)
   const config = await folder.readConfig()
   if (!config) throw new Error(`${runFolder} holds no run: there is no config.toml`)
@@ -35,7 +39,7 @@ export async function loadRun(gpu: Gpu, runFolder: string): Promise<LoadedRun> {
   if (!classes) throw new Error(`${file} has no tensor fc.bias`)
   const { hyperparameters, variant } = config
   const definition = objectiveNamed(config.objective)
-  const objective = instantiate(definition, classes, hyperparameters, { variant })
+  const objective = instantiate(definition, classes, hyperparameters, { variant, background })
   const model = networkOf(config, classes, objective)
   model.parameters.allocate(gpu, 0)
   try {
