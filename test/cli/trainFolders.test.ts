@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { copyFile, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import process from 'node:process'
 import sharp from 'sharp'
@@ -79,6 +79,20 @@ test('bad files are reported by path and reason and left out, or refused; labels
   assert.is(evaluated.code, 0, evaluated.stderr)
   const { n, top1, badImages } = JSON.parse(evaluated.stdout)
   assert.equal([n, top1, badImages], [15, report.top1, 5])
+
+  // Without images of the run's class 0, its classes are the run's 1 to 3.
+  const withoutA = path.join(folder, 'without-a')
+  await cp(path.join(folder, 'val'), path.join(withoutA, 'val'), { recursive: true })
+  await cp(path.join(folder, 'train'), path.join(withoutA, 'train'), { recursive: true })
+  await rm(path.join(withoutA, 'val/a'), { recursive: true })
+  await rm(path.join(withoutA, 'train/a'), { recursive: true })
+  const rest = ['eval', run, '--background', '--json', '--dataset', `folder:${withoutA}`]
+  const foreground = await runCli(rest)
+  assert.is(foreground.code, 0, foreground.stderr)
+  const found = JSON.parse(foreground.stdout)
+  assert.equal([found.n, found.top5], [10, 1], 'the best three of three classes')
+  const background = await runCli(['eval', run, '--background'])
+  assert.match(background.stderr, /an image has label 0, expected none of the background class/)
   for (const refused of [
     [...args, '--out', path.join(folder, 'strict'), '--on-bad-image', 'refuse'],
     ['eval', run, '--on-bad-image', 'refuse'],

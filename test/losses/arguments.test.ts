@@ -4,7 +4,7 @@ import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { dropout } from '../../src/losses/dropout.ts'
-import { instantiate } from '../../src/losses/objective.ts'
+import { instantiate, withoutBackground } from '../../src/losses/objective.ts'
 import { objectiveNamed, objectives } from '../../src/losses/registry.ts'
 import { sigmoidCrossEntropy } from '../../src/losses/sigmoid.ts'
 import { softmaxCrossEntropy } from '../../src/losses/softmax.ts'
@@ -116,6 +116,63 @@ test('shapes that do not fit are refused before anything is dispatched', async (
   gpu.close()
 })
 
+test('every objective refuses targets and classes that do not fit before anything is dispatched', async () => {
+  const gpu = await openGpu()
+  const labels = gpu.zeros('u32', [2])
+  const features = new Tensor(gpu.zeros('f32', [2, 4]))
+  const layer = (classes: number) => ({
+    weight: new Tensor(gpu.zeros('f32', [4, classes])),
+    bias: new Tensor(gpu.zeros('f32', [classes])),
+  })
+  const three = { features, layer: layer(3), target: { labels } }
+  const five = { features, layer: layer(5), target: { labels } }
+  const longer = { ...three, target: { labels: gpu.zeros('u32', [3]) } }
+  const wider = { ...three, target: { targets: gpu.zeros('f32', [2, 5]) } }
+  for (const name of objectives.keys()) {
+    const objective = named(name, {}, 3)
+    const refused = [
+      [five, /logits are \[2,5\], expected \[N, 3\]/],
+      [longer, /labels are \[3\], expected \[2\]/],
+      [wider, /targets are \[2,5\], expected \[2,3\]/],
+    ] as const
+    for (const [input, message] of refused)
+      assert.throws(() => objective.lossOfFeatures(new Tape(gpu), input), message)
+  }
+  gpu.close()
+})
+
+test('a background class (D8) has its part in the loss and none in evaluation', async () => {
+  const logits = [9, 1, 2, 3, -5, 0.5, 0.25, -1]
+  for (const name of ['softmax', 'sigmoid', 'logit-norm']) {
+    const all = instantiate(objectiveNamed(name), 4)
+    const four = all.logProbabilities(logits)!.map(Math.exp)
+    const withBackground = instantiate(objectiveNamed(name), 4, {}, { background: true })
+    const three = withBackground.logProbabilities(logits)!.map(Math.exp)
+    assert.is(three.length, 6)
+    for (const n of [0, 1]) {
+      const rest = four.slice(4 * n + 1, 4 * n + 4).reduce((a, b) => a + b)
+      for (const k of [0, 1, 2])
+        assert.ok(
+          Math.abs(three[3 * n + k]! - four[4 * n + k + 1]! / rest) < 1e-12,
+          `${name}: p of class ${k + 1}`,
+        )
+    }
+    const gpu = await openGpu()
+    const value = async (objective: typeof all) => {
+      const z = new Tensor(gpu.upload('f32', [2, 4], Float32Array.from(logits)))
+      const target = { labels: gpu.upload('u32', [2], Uint32Array.of(1, 3)) }
+      return (await gpu.read(objective.loss(new Tape(gpu, false), z, target).value))[0]
+    }
+    assert.is(await value(withBackground), await value(all))
+    gpu.close()
+  }
+  assert.equal([...withoutBackground(Float32Array.of(1, 2, 3, 4, 5, 6), 3)], [2, 3, 5, 6])
+  assert.throws(
+    () => instantiate(objectiveNamed('softmax'), 1, {}, { background: true }),
+    /classes is 1, expected at least 2/,
+  )
+})
+
 test('a loss or a squared norm beyond float32 raises a flag; a norm leaves no gradient', async () => {
   const gpu = await openGpu()
   for (const [name, value, flags] of [
@@ -155,6 +212,27 @@ test('a loss or a squared norm beyond float32 raises a flag; a norm leaves no gr
   }
   assert.is(describeFlags(4), 'a loss is beyond float32')
   assert.is(describeFlags(8), 'the squared norm of the logits is beyond float32')
+  gpu.close()
+})
+
+test('cosine softmax: features or weights whose squared norm is beyond float32 raise a flag', async () => {
+  const gpu = await openGpu()
+  for (const [ofFeatures, ofWeight, flags] of [
+    [1e25, 1, 1],
+    [1, 1e25, 1],
+    [1e18, 1e18, 0],
+  ] as const) {
+    const filled = (shape: readonly [number, number], value: number) =>
+      new Tensor(gpu.upload('f32', shape, new Float32Array(shape[0] * shape[1]).fill(value)))
+    const status = gpu.zeros('u32', [1])
+    named('cosine-softmax', {}, 3).lossOfFeatures(new Tape(gpu, false), {
+      features: filled([2, 4], ofFeatures),
+      layer: { weight: filled([4, 3], ofWeight), bias: new Tensor(gpu.zeros('f32', [3])) },
+      target: { labels: gpu.zeros('u32', [2]) },
+      outputs: { status },
+    })
+    assert.is((await gpu.read(status))[0], flags, `${ofFeatures}, ${ofWeight}`)
+  }
   gpu.close()
 })
 

@@ -28,6 +28,7 @@ function start(gpu: Gpu, objective: Objective) {
   return { model, sgd }
 }
 
+/** Losses of twelve steps from `firstStep` on; then a bias that is NaN in the next but one. */
 async function losses(
   gpu: Gpu,
   objective: Objective,
@@ -47,6 +48,20 @@ async function losses(
   assert.ok((await gpu.read(logits.value)).every(Number.isFinite), objective.name)
   tape.dispose()
   input.value.release()
+  step.run(images, labels, rate)
+  gpu.write(model.lastLayer.bias.value, new Float32Array(CLASSES).fill(Number.NaN))
+  step.run(images, labels, rate)
+  step.run(images, labels, rate)
+  let message = ''
+  await step.losses().catch((error: Error) => {
+    message = error.message
+  })
+  const { name } = objective
+  assert.is(message.split(';')[0], `${name}: in step ${firstStep + 14} a logit is not finite`)
+  assert.throws(
+    () => step.run(images, new Uint32Array(labels.length).fill(CLASSES), rate),
+    `${name}: label 0 is ${CLASSES}, expected an integer from 0 to ${CLASSES - 1}`,
+  )
   step.dispose()
   sgd.release()
   model.parameters.release()
@@ -54,14 +69,14 @@ async function losses(
 }
 
 for (const name of objectives.keys())
-  test(`${name} trains the whole network: twelve steps lower its loss, twice to the same bits`, async () => {
+  test(`${name} trains the whole network: twelve steps lower its loss, a logit that is NaN stops it`, async () => {
     const gpu = await openGpu()
     const objective = instantiate(objectiveNamed(name), CLASSES)
     const found = await losses(gpu, objective, 0.01)
     assert.ok(found.every(Number.isFinite), `${found}`)
     assert.ok(found[11]! < 0.9 * found[0]!, `${found}`)
     if (name === 'dropout') {
-      assert.equal(await losses(gpu, objective, 0.01), found)
+      assert.equal(await losses(gpu, objective, 0.01), found, 'the same bits when repeated')
       assert.not.equal(await losses(gpu, objective, 0.01, 100), found)
     }
     gpu.close()
