@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -28,15 +29,25 @@ mixup = 0.2
 seed = 5
 `
 
+/** Of a file; a comparison of whole files that differ would take minutes to show how. */
+async function digest(file: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex')
+}
+
 /** What a run left that must not depend on how often it was killed. */
 async function remains(run: string): Promise<unknown> {
   const newest = (await readdir(path.join(run, 'checkpoints'))).sort().at(-1)!
   const { tensors } = await readSafetensors(path.join(run, 'weights.safetensors'))
   return {
     checkpoint: newest,
-    state: await readFile(path.join(run, 'checkpoints', newest), 'hex'),
-    weights: [...tensors],
-    metrics: await readFile(path.join(run, 'metrics.jsonl'), 'utf8'),
+    state: await digest(path.join(run, 'checkpoints', newest)),
+    weights: [...tensors].map(([name, { data }]) => [
+      name,
+      createHash('sha256').update(data).digest('hex'),
+    ]),
+    metrics: await digest(path.join(run, 'metrics.jsonl')),
   }
 }
 
