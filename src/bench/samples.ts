@@ -5,6 +5,8 @@ import type { Program } from '../gpu/program.ts'
 /** Milliseconds that one sample lasts at least, so that the clock's grain does not show. */
 const SAMPLE_MILLISECONDS = 10
 const MAX_REPEATS = 1000
+/** Share of the shortest sample so far that the host sleeps. */
+const SLEPT = 0.8
 
 /** The middle one of some numbers, or the mean of the two middle ones. */
 export function median(values: readonly number[]): number {
@@ -29,15 +31,20 @@ export async function alternate(
   programs: readonly Program[],
   runs: number,
 ): Promise<number[]> {
-  const subjects: { program: Program; repeats: number; samples: number[] }[] = []
+  const subjects: { program: Program; repeats: number; asleep: number; samples: number[] }[] = []
   for (const program of programs) {
     await timeProgram(gpu, program)
     const once = await timeProgram(gpu, program)
     const wanted = Math.ceil(SAMPLE_MILLISECONDS / Math.max(once, 1e-3))
-    subjects.push({ program, repeats: Math.min(MAX_REPEATS, wanted), samples: [] })
+    const repeats = Math.min(MAX_REPEATS, wanted)
+    subjects.push({ program, repeats, asleep: SLEPT * once * repeats, samples: [] })
   }
   for (let run = 0; run < runs; run++)
-    for (const { program, repeats, samples } of subjects)
-      samples.push(await timeProgram(gpu, program, repeats))
+    for (const subject of subjects) {
+      const { program, repeats, asleep, samples } = subject
+      const ms = await timeProgram(gpu, program, repeats, asleep)
+      samples.push(ms)
+      subject.asleep = Math.min(asleep, SLEPT * ms * repeats)
+    }
   return subjects.map(({ samples }) => median(samples))
 }

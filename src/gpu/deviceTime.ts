@@ -19,8 +19,16 @@ function hasTimestamps(gpu: Gpu): boolean {
  * Milliseconds that the device takes for one run of a program, as the mean of `repeats` runs one
  * after the other: by timestamps where the device has them, else by the clock, less what an empty
  * submission takes.
+ *
+ * @param asleep milliseconds to sleep after the submission, less than it takes: while Dawn's Node binding
+ *   waits for the device it polls in a busy loop, which takes a core from a software driver
  */
-export async function timeProgram(gpu: Gpu, program: Program, repeats = 1): Promise<number> {
+export async function timeProgram(
+  gpu: Gpu,
+  program: Program,
+  repeats = 1,
+  asleep = 0,
+): Promise<number> {
   await gpu.idle()
   const { device } = gpu
   const runs = (encoder: GPUCommandEncoder) => {
@@ -28,7 +36,7 @@ export async function timeProgram(gpu: Gpu, program: Program, repeats = 1): Prom
   }
   if (!hasTimestamps(gpu)) {
     const empty = await clockOf(gpu, () => {})
-    return Math.max(0, (await clockOf(gpu, runs)) - empty) / repeats
+    return Math.max(0, (await clockOf(gpu, runs, asleep)) - empty) / repeats
   }
   const stamps = new Timestamps(device, 2)
   const encoder = device.createCommandEncoder()
@@ -36,7 +44,7 @@ export async function timeProgram(gpu: Gpu, program: Program, repeats = 1): Prom
   encoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 0 } }).end()
   runs(encoder)
   encoder.beginComputePass({ timestampWrites: { querySet, endOfPassWriteIndex: 1 } }).end()
-  const [begin, end] = await stamps.read(gpu, encoder)
+  const [begin, end] = await stamps.read(gpu, encoder, asleep)
   return (end! - begin!) / repeats
 }
 
@@ -68,14 +76,23 @@ export async function profileProgram(
   return kernels.map((kernel, i) => ({ kernel, ms: times[2 * i + 1]! - times[2 * i]! }))
 }
 
-async function clockOf(gpu: Gpu, runs: (encoder: GPUCommandEncoder) => void): Promise<number> {
+async function clockOf(
+  gpu: Gpu,
+  runs: (encoder: GPUCommandEncoder) => void,
+  asleep = 0,
+): Promise<number> {
   const encoder = gpu.device.createCommandEncoder()
   runs(encoder)
   const commands = encoder.finish()
   const start = performance.now()
   gpu.device.queue.submit([commands])
+  if (asleep > 1) await sleep(asleep)
   await gpu.submitted()
   return performance.now() - start
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, ms))
 }
 
 /** Query sets for any number of timestamps, and the buffers that bring them to the host. */
@@ -99,7 +116,7 @@ class Timestamps {
   }
 
   /** Submits `encoder`; resolves with all timestamps in milliseconds, then frees everything. */
-  async read(gpu: Gpu, encoder: GPUCommandEncoder): Promise<Float64Array> {
+  async read(gpu: Gpu, encoder: GPUCommandEncoder, asleep = 0): Promise<Float64Array> {
     const { device, count } = this
     const size = 8 * count
     const resolved = device.createBuffer({
@@ -117,6 +134,7 @@ class Timestamps {
         encoder.resolveQuerySet(set, 0, set.count, resolved, 8 * i * MAX_QUERIES)
       encoder.copyBufferToBuffer(resolved, 0, staging, 0, size)
       device.queue.submit([encoder.finish()])
+      if (asleep > 1) await sleep(asleep)
       await gpu.submitted()
       await staging.mapAsync(GPUMapMode.READ)
       const nanoseconds = new BigUint64Array(staging.getMappedRange())
