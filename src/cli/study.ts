@@ -8,21 +8,25 @@ import { openGpu } from '../gpu/gpu.ts'
 import { writeMachine } from '../study/comparison/machine.ts'
 import { writeStudyReport } from '../study/comparison/studyReport.ts'
 import { readTwinResults } from '../study/comparison/twinResults.ts'
-import { estimateRun } from '../study/plan/estimate.ts'
+import { checkDisk, estimateRun } from '../study/plan/estimate.ts'
 import type { StudyData } from '../study/plan/oneRun.ts'
 import { type PlannedRun, plannedRuns } from '../study/plan/plannedRuns.ts'
 import { type Shard, selectRuns, takeRuns, unfinished } from '../study/plan/runStudy.ts'
 import { readStudyFile } from '../study/plan/studyFile.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { interruptSignal } from './interrupt.ts'
+import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
+import { presets, studyFile } from './studyFiles.ts'
 import { Tasks } from './tasks.ts'
 import { packageVersion, webgpuVersion } from './version.ts'
+import { startWorkers } from './workers.ts'
 
 interface Options {
   readonly out?: string
   readonly only?: string
   readonly shard?: Shard
+  readonly jobs?: number
   readonly json?: boolean
   readonly unsafeFast?: boolean
   readonly twin?: string
@@ -40,6 +44,7 @@ export function studyCommand(): Command {
       )
       .option('--only <RUN>', 'this run only')
       .option('--shard <I/N>', 'every N-th run, from the I-th on', parseShard)
+      .option('--jobs <N>', 'processes that take runs at the same time', integer(1), 1)
       .option('--unsafe-fast', "turn the driver's index clamping off")
       .action(run),
     new Command('plan')
@@ -54,7 +59,7 @@ export function studyCommand(): Command {
   for (const command of commands)
     study.addCommand(
       command
-        .argument('<FILE>', 'the study, a TOML file')
+        .argument('<FILE>', `the study, a TOML file, or one of ${presets().join(', ')}`)
         .option('--out <DIR>', 'folder of the study; default: runs/ and the name of the file')
         .option('--json', 'print one JSON object'),
     )
@@ -75,7 +80,8 @@ interface Opened {
 }
 
 /** Everything that can be wrong before a device is opened is found here. */
-async function open(file: string, { out }: Options): Promise<Opened> {
+async function open(given: string, { out }: Options): Promise<Opened> {
+  const file = studyFile(given)
   const study = await readStudyFile(file)
   const dataset = await openDataset(study.dataset, study.size ? { size: study.size } : {})
   const transfer = new Map<string, ImageDataset>()
@@ -101,6 +107,8 @@ function named<T>(file: string, body: () => T): T {
 async function run(file: string, options: Options): Promise<void> {
   const { data, runs } = await open(file, options)
   named(file, () => selectRuns(runs, options))
+  await checkDisk(data, await unfinished(data, runs))
+  const waitForWorkers = startWorkers((options.jobs ?? 1) - 1, '--jobs')
   const progress = new Progress()
   const signal = interruptSignal(progress)
   const tasks = new Tasks(progress)
@@ -137,6 +145,7 @@ async function run(file: string, options: Options): Promise<void> {
         ),
       onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
     })
+    await waitForWorkers()
     progress.stop()
     const left = await unfinished(data, runs)
     const { out } = data

@@ -21,6 +21,8 @@ export function runCli(
   args: readonly string[],
   options: {
     readonly env?: Readonly<Record<string, string>>
+    /** Milliseconds after which the process is killed, unless it ended before. */
+    readonly killAfter?: number
     readonly onStderr?: (text: string, interrupt: () => void, kill: () => void) => void
   } = {},
 ): Promise<CliEnd> {
@@ -42,7 +44,14 @@ export function runCli(
         () => child.kill('SIGKILL'),
       )
     })
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
+    const timer =
+      options.killAfter === undefined
+        ? undefined
+        : setTimeout(() => child.kill('SIGKILL'), options.killAfter)
+    child.on('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, stdout, stderr })
+    })
   })
 }
 

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
+import process from 'node:process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeFileWhole } from '../../src/data/files.ts'
@@ -39,8 +40,12 @@ async function results(out: string): Promise<Record<string, string>> {
 const study = (...args: string[]) => runCli(['study', ...args])
 const straight = path.join(folder, 'straight')
 
+let straightMilliseconds = 0
+
 test('a study runs to the end, each run once', async () => {
+  const start = performance.now()
   const { code, stdout, stderr } = await study('run', file, '--out', straight, '--json')
+  straightMilliseconds = performance.now() - start
   assert.is(code, 0, stderr)
   assert.equal(JSON.parse(stdout), { runs: 4, done: 4, out: straight })
   assert.is(Object.keys(await results(straight)).length, 16, 'four results a run')
@@ -49,22 +54,41 @@ test('a study runs to the end, each run once', async () => {
   assert.not.match(again.stderr, 'Training')
 })
 
-test('shared by two processes and one killed before, it ends with the same bytes', async () => {
-  const out = path.join(folder, 'shared')
-  let killed = false
-  const first = await runCli(['study', 'run', file, '--out', out], {
-    onStderr: (text, _, kill) => {
-      if (!killed && text.includes('Job 2')) kill()
-      killed ||= text.includes('Job 2')
-    },
-  })
-  assert.is(first.code, null, 'killed')
+test('killed at random moments, then shared by two processes, it ends with the same bytes', async () => {
+  const out = path.join(folder, 'killed')
+  const kills = Number(process.env.GRAMGRAD_KILLS ?? 3)
+  const moments: number[] = []
+  for (let i = 0; i < kills; i++) {
+    const moment = Math.random() * straightMilliseconds
+    moments.push(Math.round(moment))
+    await runCli(['study', 'run', file, '--out', out], { killAfter: moment })
+  }
   const ends = await Promise.all([1, 2].map(() => study('run', file, '--out', out)))
   for (const { code, stderr } of ends) assert.is(code, 0, stderr)
-  assert.equal(await results(out), await results(straight))
+  assert.equal(await results(out), await results(straight), `killed after ${moments} ms`)
+  assert.equal(await tables(out), await tables(straight))
   const taken = ends.flatMap(({ stderr }) => [...stderr.matchAll(/Job \d of 8: (.+)/g)])
   const names = taken.map(([, name]) => name)
   assert.is(new Set(names).size, names.length, `taken twice: ${names}`)
+})
+
+/** The tables of a study's report, but for the command, which names the folder. */
+async function tables(out: string): Promise<string[]> {
+  const { code, stderr, stdout } = await study('report', file, '--out', out, '--json')
+  assert.is(code, 0, stderr)
+  const { report, runs, done } = JSON.parse(stdout)
+  assert.equal([runs, done], [4, 4])
+  const read = (name: string) => readFile(path.join(path.dirname(report), name), 'utf8')
+  const markdown = (await read('tables.md')).replace(/^- Command: .*$/m, '')
+  return [await read('runs.csv'), await read('cka.csv'), markdown]
+}
+
+test('more processes by one command', async () => {
+  const out = path.join(folder, 'jobs')
+  const { code, stdout, stderr } = await study('run', file, '--out', out, '--jobs', '2', '--json')
+  assert.is(code, 0, stderr)
+  assert.equal(JSON.parse(stdout), { runs: 4, done: 4, out })
+  assert.equal(await results(out), await results(straight))
 })
 
 test('a plan says what is left, how long it takes and how much disk', async () => {
@@ -90,6 +114,14 @@ test('what is wrong is found before anything runs, in one sentence', async () =>
   for (const [text, code, sentence] of [
     ['dataset = "idx:/nowhere"', 1, 'nowhere'],
     ['dataset = "fashion-mnist"\nobjectives = ["softmx"]', 1, 'unknown objective softmx'],
+    ['dataset = "fashion-mnist"\n[transfer]\ndatasets = ["no"]', 1, "data set 'no' is unknown"],
+    ['dataset = "fashion-mnist"\n[training]\nstep = 1', 1, 'training.step is not a setting'],
+    // A network of terabytes.
+    [
+      'dataset = "fashion-mnist"\n[training]\nwidth = 300',
+      1,
+      / has \d+ MB free, expected the \d+ MB/,
+    ],
   ] as const) {
     await writeFileWhole(bad, text)
     const end = await study('run', bad, '--out', path.join(folder, 'bad'))

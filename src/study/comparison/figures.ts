@@ -276,17 +276,24 @@ async function trajectoryFigure(
   summary: StudySummary,
   styles: Styles,
 ): Promise<StudyFigure | undefined> {
-  const epochs = Math.max(
-    0,
-    ...summary.objectives.flatMap(({ trajectory }) => trajectory.map(({ epoch }) => epoch)),
-  )
-  if (epochs === 0) return undefined
+  const all = summary.objectives.flatMap(({ trajectory }) => trajectory.map((at) => at.epoch))
+  const epochs = [...new Set(all)].sort((a, b) => a - b)
+  const last = epochs.at(-1)
+  if (last === undefined) return undefined
   const seriesOf = (split: 'train' | 'test') =>
     summary.objectives.map(({ label, name, trajectory }) => ({
       label,
       style: styles.get(name)!,
-      values: Array.from({ length: epochs }, (_, i) => valueAt(trajectory, i + 1, split)),
+      values: epochs.map((epoch) => valueAt(trajectory, epoch, split)),
     }))
+  const axis = (compact: boolean) => (width: number) => {
+    const { positions, names, ...rest } = epochAxis(last, compact)(width)
+    return {
+      ...rest,
+      positions: epochs.map((epoch) => positions[epoch - 1]!),
+      names: epochs.map((epoch) => names[epoch - 1]!),
+    }
+  }
   const figures = []
   for (const split of ['train', 'test'] as const) {
     const series = seriesOf(split)
@@ -301,7 +308,7 @@ async function trajectoryFigure(
             description: `Line chart of R² by epoch on ${which} images, a line for each objective.`,
           },
           series,
-          epochAxis(epochs, compact),
+          axis(compact),
           covering(index('Class separation R²', compact), series),
           compact,
         ),

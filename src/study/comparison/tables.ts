@@ -223,7 +223,8 @@ function twinTable({ objectives, twin }: StudySummary): Table[] {
     const top1 = estimate(theirs.map((each) => each.top1))
     const separation = estimate(theirs.map((each) => each.r2[name]!))
     const p = (a: Estimate, b: Estimate) => welch(a, b).p
-    const show = (value: number | null) => (value === null ? '–' : formatP(value).replace('p ', ''))
+    const show = (value: number | null) =>
+      value === null ? '–' : formatP(value).replace(/^p (= )?/, '')
     return [
       [
         objective.label,
