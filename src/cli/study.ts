@@ -108,7 +108,7 @@ async function run(file: string, options: Options): Promise<void> {
   const { data, runs } = await open(file, options)
   named(file, () => selectRuns(runs, options))
   await checkDisk(data, await unfinished(data, runs))
-  const waitForWorkers = startWorkers((options.jobs ?? 1) - 1, '--jobs')
+  const workers = startWorkers((options.jobs ?? 1) - 1, '--jobs')
   const progress = new Progress()
   const signal = interruptSignal(progress)
   const tasks = new Tasks(progress)
@@ -145,7 +145,7 @@ async function run(file: string, options: Options): Promise<void> {
         ),
       onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
     })
-    await waitForWorkers()
+    await workers.finish()
     progress.stop()
     const left = await unfinished(data, runs)
     const { out } = data
@@ -156,6 +156,7 @@ async function run(file: string, options: Options): Promise<void> {
         : `${summary.done} of ${summary.runs} runs are finished, in ${out}\n`,
     )
   } catch (error) {
+    workers.interrupt()
     progress.stop()
     if (error instanceof TrainingInterrupted)
       process.stderr.write('Stopped; the same command goes on from there.\n')
