@@ -11,6 +11,7 @@ body{margin:0;background:var(--surface);color:var(--ink);font:16px/1.55 ${fontFa
 main{max-width:900px;margin:0 auto;padding:48px 20px 64px}
 h1{font-size:1.75rem;line-height:1.2;letter-spacing:-.012em;margin:0 0 8px}
 h2{font-size:1.15rem;line-height:1.3;margin:56px 0 12px;padding-top:16px;border-top:1px solid var(--line)}
+h3{font-size:1rem;margin:28px 0 10px}
 p,ul{margin:0 0 12px;max-width:70ch}
 ul{padding-left:1.2em}
 li{margin:0 0 6px}
