@@ -48,6 +48,9 @@ def read_study(file):
     """What decides the runs: recipe, objectives, seeds, and the images that layers are looked at on."""
     study = tomllib.loads(file.read_text())
     training, analysis = study.get('training', {}), study.get('analysis', {})
+    known = {'width', 'steps', 'batch', 'lr', 'weightDecay', 'warmupSteps'}
+    if set(training) - known or 'hyperparameters' in study:
+        raise ValueError(f'{file}: only {", ".join(sorted(known))} of [training] are known here, no hyperparameters')
     steps = training.get('steps', 300)
     recipe = {
         'width': training.get('width', 0.125),
@@ -87,6 +90,8 @@ def main():
     out = a.out or Path(__file__).parent / 'results' / f'{a.study.stem}Twin.json'
     x, y, test_x, test_y = load_data(a.data / f'{study["dataset"]}.safetensors')
     images, split = study['images'], study['split']
+    if images < len(y if split == 'train' else test_y):
+        raise ValueError(f'{a.study}: analysis.images is {images}, expected all of the split')
     looked = (x[:images], y[:images]) if split == 'train' else (test_x[:images], test_y[:images])
     found = json.loads(out.read_text()) if out.exists() else {}
     runs = found.get('runs', {})
