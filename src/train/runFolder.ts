@@ -26,6 +26,9 @@ export const WEIGHTS = 'weights.safetensors'
 /** What a run writes besides its configuration. */
 const RESULTS = ['metrics.jsonl', 'checkpoints', WEIGHTS, 'log.txt']
 
+/** As write-file-atomic names a file until it is whole. */
+const HALF_WRITTEN = /\.(toml|jsonl?|safetensors)\.\d+$/
+
 /** A run's folder: config.toml, metrics.jsonl, checkpoints/, weights.safetensors, log.txt. */
 export class RunFolder {
   constructor(readonly folder: string) {}
@@ -43,6 +46,7 @@ export class RunFolder {
    * @throws Error naming the folder when it can't be written, or what it holds was not made by a run
    */
   async prepare(config: CompleteConfig): Promise<boolean> {
+    await this.#removeHalfWritten()
     const stored = await this.readConfig()
     const same = stored !== undefined && differences(stored, config).length === 0
     // The configuration goes last: were the process killed here, the rest would still be a run's.
@@ -51,6 +55,15 @@ export class RunFolder {
     if (!same || stored.maxSteps !== config.maxSteps)
       await writeFileWhole(this.file(CONFIG), stringify(config))
     return same
+  }
+
+  /** What a process that was killed had not yet given its final name. */
+  async #removeHalfWritten(): Promise<void> {
+    for (const folder of [this.folder, this.file('checkpoints')]) {
+      const names = await readdir(folder).catch(() => [])
+      for (const name of names)
+        if (HALF_WRITTEN.test(name)) await rm(path.join(folder, name), { force: true })
+    }
   }
 
   /** Creates the folder. @throws Error naming it when that is not possible */

@@ -110,8 +110,12 @@ else {
     })
     assert.is(end.signal, 'SIGKILL', end.stderr)
     assert.not.ok(existsSync(path.join(folder, 'weights.safetensors')))
+    // What a kill in the middle of a write leaves.
+    const halfWritten = path.join(folder, 'checkpoints/00006.safetensors.3141592653')
+    writeFileSync(halfWritten, 'half')
     const { model } = await run(gpu, folder, tinyConfig())
     model.parameters.release()
+    assert.not.ok(existsSync(halfWritten))
     assert.match(readFileSync(path.join(folder, 'log.txt'), 'utf8'), /resumed after step [46]\n/)
     assert.equal(await remains(folder), await remains(straight))
   })
