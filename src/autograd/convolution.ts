@@ -128,10 +128,12 @@ function rowCall(
   const groups = Math.ceil(gpu.profile.targetWorkgroups / columnTiles)
   const tilesPerGroup = Math.max(1, Math.floor(tiles / groups), Math.ceil(tiles / MAX_WORKGROUPS))
   return {
-    constants: { LANES: lanes },
-    conditions: { ...conditions, FLAT: flat, ONE_ROW: oneRow, NARROW: narrow },
-    params: { ...shape, tiles, tilesPerGroup },
-    workgroups: [columnTiles, Math.ceil(tiles / tilesPerGroup), 1] as const,
+    call: {
+      constants: { LANES: lanes },
+      conditions: { ...conditions, FLAT: flat, ONE_ROW: oneRow, NARROW: narrow },
+      params: { ...shape, tiles, tilesPerGroup },
+      workgroups: [columnTiles, Math.ceil(tiles / tilesPerGroup), 1] as const,
+    },
     /** Times that the kernel reads each column of w. */
     tiles,
     /** Times that the kernel reads each row of a matrix product. */
@@ -149,7 +151,7 @@ export function convolve(
 ): void {
   const shape = foldPixels(given, variant)
   const pixels = shape.outHeight * shape.outWidth
-  const { tiles, columnTiles, packsRows, ...call } = rowCall(
+  const { call, tiles, columnTiles, packsRows } = rowCall(
     gpu,
     shape,
     pixels,
@@ -202,10 +204,10 @@ export function convolveBackwardData(
       })
   const calls = phases.map((phase) => ({
     phase,
-    call: rowCall(gpu, shape, phase.phaseHeight * phase.phaseWidth, inChannels, variant),
+    ...rowCall(gpu, shape, phase.phaseHeight * phase.phaseWidth, inChannels, variant),
   }))
-  const { tiles, columnTiles, packsRows, conditions } = calls[0]!.call
-  const { CO4, NARROW } = conditions
+  const { call: first, tiles, columnTiles, packsRows } = calls[0]!
+  const { CO4, NARROW } = first.conditions
   const w = packRows(
     gpu,
     buffers.w,
@@ -220,15 +222,13 @@ export function convolveBackwardData(
     packsRows && CO4 ? columnTiles : 0,
     variant.panels,
   )
-  for (const { phase, call } of calls) {
-    const { tiles: _, columnTiles: __, packsRows: ___, ...dispatch } = call
+  for (const { phase, call } of calls)
     gpu.dispatch(kernels.conv2d_backward_data, {
-      ...dispatch,
+      ...call,
       conditions: { ...call.conditions, W_ROWS: w !== buffers.w, DY_ROWS: dy !== buffers.dy },
       params: { ...call.params, ...phase },
       buffers: { dy, w, dx: buffers.dx },
     })
-  }
   if (w !== buffers.w) w.release()
   if (dy !== buffers.dy) dy.release()
 }

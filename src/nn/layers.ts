@@ -45,6 +45,9 @@ export class Conv2d {
   }
 }
 
+/** What one batch weighs in batch norm's running statistics, PyTorch's default. */
+export const BATCH_NORM_MOMENTUM = 0.1
+
 /** Batch norm over N, H, W with PyTorch's eps 1e-5 and momentum 0.1. */
 export class BatchNorm2d {
   readonly gamma: Parameter
@@ -76,7 +79,7 @@ export class BatchNorm2d {
         training,
         relu,
         eps: 1e-5,
-        momentum: 0.1,
+        momentum: BATCH_NORM_MOMENTUM,
         runningMean: this.runningMean.value,
         runningVar: this.runningVar.value,
       },

@@ -3,13 +3,11 @@ import { Tensor } from '../autograd/tensor.ts'
 import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
+import { BATCH_NORM_MOMENTUM } from '../nn/layers.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { updateAverages } from '../optim/ema.ts'
 import { evaluationBatchSize } from './evaluate.ts'
 import type { ImageInput } from './input.ts'
-
-/** What one batch weighs in batch norm's running statistics, see src/nn/layers.ts. */
-const MOMENTUM = 0.1
 
 /**
  * Sets batch norm's running statistics to the mean of those of an input's batches, each weighing by
@@ -52,7 +50,7 @@ export async function setBatchNormMoments(
     }
     if (seen === 0) throw new Error('none of the images could be read')
     gpu.dispatch(kernels.loss_scale, {
-      ...elementwiseCall(gpu, mean, { factor: 1 / MOMENTUM }),
+      ...elementwiseCall(gpu, mean, { factor: 1 / BATCH_NORM_MOMENTUM }),
       buffers: { x: mean, y: bufferValues },
     })
     await gpu.idle()

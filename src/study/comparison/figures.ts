@@ -1,22 +1,17 @@
 import { ckaHeatMap } from '../report/ckaHeatMap.ts'
-import { draw, type FigureGroup } from '../report/figures.ts'
-import { formatCount, formatFixed, isDefined } from '../report/format.ts'
+import { draw } from '../report/figures.ts'
+import { formatCount, formatFixed } from '../report/format.ts'
 import { covering, index, layerAxis } from '../report/layerFigures.ts'
 import { lineFigure } from '../report/lineFigure.ts'
 import { objectiveStyles } from '../report/theme.ts'
-import { epochAxis } from '../report/trainingFigures.ts'
 import { matrixFigure } from './matrixFigure.ts'
 import { meanCka, pairsOfRuns } from './meanCka.ts'
-import type { EpochSeparation } from './records.ts'
 import { indexAxis, type PointGroup, percentAxis, scatterFigure } from './scatterFigure.ts'
 import type { Estimate } from './statistics.ts'
+import type { StudyFigure, Styles } from './studyFigure.ts'
 import { type ObjectiveSummary, penultimateOf, type StudySummary } from './summary.ts'
 import { sweepSeries } from './tables.ts'
-
-type Styles = ReturnType<typeof objectiveStyles>
-
-/** A figure of the paper, from this study's runs; `section` is not used. */
-export type StudyFigure = Omit<FigureGroup, 'section'>
+import { trajectoryFigure } from './trajectoryFigure.ts'
 
 /** All figures of a study that its finished runs allow, numbered as the paper's. */
 export async function studyFigures(summary: StudySummary): Promise<StudyFigure[]> {
@@ -207,6 +202,15 @@ async function layerFigure(
   }
 }
 
+function separationPlot(
+  name: string,
+  heading: Parameters<typeof scatterFigure>[0],
+  groups: readonly PointGroup[],
+) {
+  const [x, y] = [indexAxis('Class separation R²'), percentAxis('Linear transfer (%)')]
+  return draw(name, (compact) => scatterFigure(heading, groups, x, y, compact))
+}
+
 async function separationFigure(
   summary: StudySummary,
   styles: Styles,
@@ -221,17 +225,7 @@ async function separationFigure(
   return {
     title: 'As the paper’s Figure 5a: class separation and linear transfer.',
     caption: 'R² of the penultimate layer and mean accuracy of linear probes on other data.',
-    figures: [
-      await draw('figure-5a', (compact) =>
-        scatterFigure(
-          heading,
-          groups,
-          indexAxis('Class separation R²'),
-          percentAxis('Linear transfer (%)'),
-          compact,
-        ),
-      ),
-    ],
+    figures: [await separationPlot('figure-5a', heading, groups)],
   }
 }
 
@@ -258,74 +252,6 @@ async function temperatureFigure(summary: StudySummary): Promise<StudyFigure | u
   return {
     title: 'As the paper’s Figure 5b: temperature of cosine softmax.',
     caption: 'The runs of Table 4.',
-    figures: [
-      await draw('figure-5b', (compact) =>
-        scatterFigure(
-          heading,
-          groups,
-          indexAxis('Class separation R²'),
-          percentAxis('Linear transfer (%)'),
-          compact,
-        ),
-      ),
-    ],
+    figures: [await separationPlot('figure-5b', heading, groups)],
   }
-}
-
-async function trajectoryFigure(
-  summary: StudySummary,
-  styles: Styles,
-): Promise<StudyFigure | undefined> {
-  const all = summary.objectives.flatMap(({ trajectory }) => trajectory.map((at) => at.epoch))
-  const epochs = [...new Set(all)].sort((a, b) => a - b)
-  const last = epochs.at(-1)
-  if (last === undefined) return undefined
-  const seriesOf = (split: 'train' | 'test') =>
-    summary.objectives.map(({ label, name, trajectory }) => ({
-      label,
-      style: styles.get(name)!,
-      values: epochs.map((epoch) => valueAt(trajectory, epoch, split)),
-    }))
-  const axis = (compact: boolean) => (width: number) => {
-    const { positions, names, ...rest } = epochAxis(last, compact)(width)
-    return {
-      ...rest,
-      positions: epochs.map((epoch) => positions[epoch - 1]!),
-      names: epochs.map((epoch) => names[epoch - 1]!),
-    }
-  }
-  const figures = []
-  for (const split of ['train', 'test'] as const) {
-    const series = seriesOf(split)
-    if (!series.some(({ values }) => values.some(isDefined))) continue
-    const which = split === 'train' ? 'training' : 'test'
-    figures.push(
-      await draw(`figure-e4-${split}`, (compact) =>
-        lineFigure(
-          {
-            title: `Class separation over training, ${which} images`,
-            subtitle: 'penultimate layer, means over seeds',
-            description: `Line chart of R² by epoch on ${which} images, a line for each objective.`,
-          },
-          series,
-          axis(compact),
-          covering(index('Class separation R²', compact), series),
-          compact,
-        ),
-      ),
-    )
-  }
-  return {
-    title: 'As the paper’s Figure E.4: class separation over training.',
-    caption: 'R² of the penultimate layer after the epochs that were looked at.',
-    figures,
-  }
-}
-
-function valueAt(
-  trajectory: readonly EpochSeparation[],
-  epoch: number,
-  split: 'train' | 'test',
-): number | null | undefined {
-  return trajectory.find((at) => at.epoch === epoch)?.[split]
 }

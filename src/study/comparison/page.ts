@@ -3,9 +3,9 @@ import { detailsHtml, figureHtml, prose, tableHtml } from '../report/html.ts'
 import { pageStyle } from '../report/pageStyle.ts'
 import type { Table } from '../report/tables.ts'
 import { escapeMarkdown, markdownTable } from '../report/textTable.ts'
-import type { StudyFigure } from './figures.ts'
 import type { Finding } from './findings.ts'
 import type { Machine } from './machine.ts'
+import type { StudyFigure } from './studyFigure.ts'
 import type { StudySummary } from './summary.ts'
 
 /** All that a study's report shows. */
