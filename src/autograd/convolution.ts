@@ -117,7 +117,9 @@ function rowCall(
 ) {
   const { lanes, conditions } = common(gpu, shape, variant)
   const { batch } = shape
-  const isProduct = pixels === 1 && shape.kernelHeight * shape.kernelWidth === 1
+  const isProduct =
+    shape.inHeight * shape.inWidth * shape.outHeight * shape.outWidth === 1 &&
+    shape.kernelHeight * shape.kernelWidth === 1
   const oneRow = variant.oneRow ?? batch * pixels <= lanes
   const narrow = isNarrow(columns, variant)
   const tileRows = oneRow ? lanes : 4 * lanes
@@ -258,8 +260,10 @@ export function convolveBackwardWeights(
   const slices = imageSlices * Math.ceil(pixels / pixelsPerSlice)
   const { dw } = buffers
   const xRows = shape.batch * shape.inHeight * shape.inWidth
-  const x = packPanels(gpu, buffers.x, xRows, taps * columnTiles, variant.panels)
-  const dy = packPanels(gpu, buffers.dy, shape.batch * pixels, rowGroups, variant.panels)
+  const xReads = conditions.CI4 ? taps * columnTiles : 0
+  const x = packPanels(gpu, buffers.x, xRows, xReads, variant.panels)
+  const dyReads = conditions.CO4 ? rowGroups : 0
+  const dy = packPanels(gpu, buffers.dy, shape.batch * pixels, dyReads, variant.panels)
   const partials = slices > 1 ? gpu.empty('f32', [slices, dw.length], 'dW slices') : dw
   gpu.dispatch(kernels.conv2d_backward_weights, {
     constants: { LANES: lanes },
