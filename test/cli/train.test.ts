@@ -38,6 +38,23 @@ async function lines(run: string): Promise<Record<string, number>[]> {
     .map((line) => JSON.parse(line))
 }
 
+// A step with a wrong kernel trains as well as none: loss 2.4, and 10 % right. Measured: 0.88 and 71 %.
+test('thirty steps of the main job’s network learn Fashion-MNIST', async () => {
+  const run = path.join(await temporaryFolder(), 'run')
+  const recipe = ['--width', '0.125', '--zero-gamma', 'true', '--warmup-steps', '8', '--ema', '0']
+  const end = await runCli([
+    'train',
+    ...['--dataset', 'fashion-mnist', '--augment', 'none', '--out', run, '--json'],
+    ...[...recipe, '--steps', '30'],
+  ])
+  assert.is(end.code, 0, end.stderr)
+  const losses = (await lines(run)).filter(({ loss }) => loss !== undefined).map((l) => l.loss!)
+  const last = losses.slice(-5).reduce((sum, loss) => sum + loss / 5, 0)
+  assert.ok(last < 1.2, `loss ${last} in the last five steps`)
+  const { top1 } = JSON.parse(end.stdout)
+  assert.ok(top1 > 0.5, `top-1 ${top1}`)
+})
+
 test('a configuration file and options that override it make a run folder', async () => {
   const { folder, args } = await configuration()
   const run = path.join(folder, 'run')
