@@ -1,4 +1,5 @@
-import { convolveBackwardData, productShape } from '../autograd/convolution.ts'
+import { convolveBackwardData } from '../autograd/convolution.ts'
+import { productShape } from '../autograd/convolutionShape.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'

@@ -1,5 +1,6 @@
 import { inverse, Matrix } from 'ml-matrix'
-import { convolve, convolveBackwardWeights, productShape } from '../autograd/convolution.ts'
+import { convolve, convolveBackwardWeights } from '../autograd/convolution.ts'
+import { productShape } from '../autograd/convolutionShape.ts'
 import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'

@@ -1,4 +1,5 @@
-import { convolveBackwardWeights, productShape } from '../autograd/convolution.ts'
+import { convolveBackwardWeights } from '../autograd/convolution.ts'
+import { productShape } from '../autograd/convolutionShape.ts'
 import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'

@@ -2,69 +2,9 @@ import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { type ConvolutionShape, productShape } from './convolutionShape.ts'
+import { type ConvolutionVariant, tunedVariant } from './convolutionVariant.ts'
 import { packPanels, packRows } from './panels.ts'
-
-/** Sizes of a 2-d convolution: x [N, H, W, Ci], w [R, S, Ci, Co], y [N, OH, OW, Co]. */
-export interface ConvolutionShape {
-  readonly batch: number
-  readonly inHeight: number
-  readonly inWidth: number
-  readonly inChannels: number
-  readonly outHeight: number
-  readonly outWidth: number
-  readonly outChannels: number
-  readonly kernelHeight: number
-  readonly kernelWidth: number
-  readonly strideH: number
-  readonly strideW: number
-  readonly padH: number
-  readonly padW: number
-  readonly dilationH: number
-  readonly dilationW: number
-}
-
-/** The sizes that make a convolution the matrix product x [batch, in] * w [in, out]. */
-export function productShape(
-  batch: number,
-  inChannels: number,
-  outChannels: number,
-): ConvolutionShape {
-  return {
-    batch,
-    inHeight: 1,
-    inWidth: 1,
-    inChannels,
-    outHeight: 1,
-    outWidth: 1,
-    outChannels,
-    kernelHeight: 1,
-    kernelWidth: 1,
-    strideH: 1,
-    strideW: 1,
-    padH: 0,
-    padW: 0,
-    dilationH: 1,
-    dilationW: 1,
-  }
-}
-
-/** Choices among the variants of a convolution kernel; what is left out is chosen by shape. */
-export interface ConvolutionVariant {
-  /** Rows of a tile in order (small batches) instead of one pixel of many images. */
-  readonly flat?: boolean
-  /** Whether lanes share what they load by subgroup broadcast. */
-  readonly subgroups?: boolean
-  /** Whether channels are loaded four at a time where their count allows. */
-  readonly vectorised?: boolean
-  /** Tiles of 16 columns instead of 32. */
-  readonly narrow?: boolean
-  /** One row of a tile a lane instead of four. */
-  readonly oneRow?: boolean
-  /** Whether the weights' gradient reads copies of x and dy in panels of 32 channels. */
-  readonly panels?: boolean
-  /** Slices of the inner dimension of the weights' gradient. */
-  readonly slices?: number
-}
 
 const MAX_WORKGROUPS = 65535
 /** Longest chain of additions in the gradient of the weights, for its rounding error. */
@@ -81,10 +21,11 @@ interface Common {
 
 function common(gpu: Gpu, shape: ConvolutionShape, variant: ConvolutionVariant): Common {
   const vectorised = variant.vectorised ?? true
+  const lanes = variant.lanes ?? gpu.profile.lanes
   return {
-    lanes: gpu.profile.lanes,
+    lanes,
     conditions: {
-      SUBGROUPS8: (variant.subgroups ?? true) && gpu.profile.subgroups8,
+      SUBGROUPS8: (variant.subgroups ?? true) && gpu.profile.subgroups8 && lanes === 8,
       CI4: vectorised && shape.inChannels % 4 === 0,
       CO4: vectorised && shape.outChannels % 4 === 0,
     },
@@ -98,10 +39,9 @@ function isNarrow(columns: number, variant: ConvolutionVariant): boolean {
 }
 
 /** A convolution that touches each pixel alone, as a product with a row a pixel. */
-function foldPixels(shape: ConvolutionShape, variant: ConvolutionVariant): ConvolutionShape {
+function foldPixels(shape: ConvolutionShape): ConvolutionShape {
   const { kernelHeight, kernelWidth, strideH, strideW, padH, padW } = shape
-  const isProduct =
-    kernelHeight * kernelWidth * strideH * strideW === 1 && padH + padW === 0 && !variant.flat
+  const isProduct = kernelHeight * kernelWidth * strideH * strideW === 1 && padH + padW === 0
   if (!isProduct) return shape
   const rows = shape.batch * shape.inHeight * shape.inWidth
   return productShape(rows, shape.inChannels, shape.outChannels)
@@ -149,9 +89,10 @@ export function convolve(
   gpu: Gpu,
   given: ConvolutionShape,
   buffers: { x: GpuArray<'f32'>; w: GpuArray<'f32'>; y: GpuArray<'f32'> },
-  variant: ConvolutionVariant = {},
+  forced?: ConvolutionVariant,
 ): void {
-  const shape = foldPixels(given, variant)
+  const shape = foldPixels(given)
+  const variant = forced ?? tunedVariant(gpu, 'forward', shape)
   const pixels = shape.outHeight * shape.outWidth
   const { call, tiles, columnTiles, packsRows } = rowCall(
     gpu,
@@ -190,9 +131,10 @@ export function convolveBackwardData(
   gpu: Gpu,
   given: ConvolutionShape,
   buffers: { dy: GpuArray<'f32'>; w: GpuArray<'f32'>; dx: GpuArray<'f32'> },
-  variant: ConvolutionVariant = {},
+  forced?: ConvolutionVariant,
 ): void {
-  const shape = foldPixels(given, variant)
+  const shape = foldPixels(given)
+  const variant = forced ?? tunedVariant(gpu, 'backward-data', shape)
   const { strideH, strideW, inHeight, inWidth, inChannels, outChannels } = shape
   const taps = shape.kernelHeight * shape.kernelWidth
   const phases: { phaseH: number; phaseW: number; phaseHeight: number; phaseWidth: number }[] = []
@@ -240,9 +182,10 @@ export function convolveBackwardWeights(
   gpu: Gpu,
   given: ConvolutionShape,
   buffers: { x: GpuArray<'f32'>; dy: GpuArray<'f32'>; dw: GpuArray<'f32'> },
-  variant: ConvolutionVariant = {},
+  forced?: ConvolutionVariant,
 ): void {
-  const shape = foldPixels(given, variant)
+  const shape = foldPixels(given)
+  const variant = forced ?? tunedVariant(gpu, 'backward-weights', shape)
   const { lanes, conditions } = common(gpu, shape, variant)
   const taps = shape.kernelHeight * shape.kernelWidth
   const rows = taps * shape.inChannels
@@ -251,9 +194,12 @@ export function convolveBackwardWeights(
   const rowGroups = Math.ceil(rows / (4 * lanes))
   const pixels = shape.outHeight * shape.outWidth
   const chains = Math.ceil((shape.batch * pixels) / MAX_CHAIN)
+  // Of the tiles that are chosen by shape, so that no other variant changes the order of the sums.
+  const usualTiles =
+    Math.ceil(shape.outChannels / (isNarrow(shape.outChannels, {}) ? 16 : 32)) *
+    Math.ceil(rows / (4 * gpu.profile.lanes))
   const wanted =
-    variant.slices ??
-    Math.max(chains, Math.ceil(gpu.profile.targetWorkgroups / (columnTiles * rowGroups)))
+    variant.slices ?? Math.max(chains, Math.ceil(gpu.profile.targetWorkgroups / usualTiles))
   const imagesPerSlice = Math.max(4, 4 * Math.ceil(shape.batch / wanted / 4))
   const imageSlices = Math.ceil(shape.batch / imagesPerSlice)
   const pixelsPerSlice = Math.ceil(pixels / Math.max(1, Math.floor(wanted / imageSlices)))

@@ -1,10 +1,10 @@
 import process from 'node:process'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, type BenchRow, benchOps, runBench } from '../bench/benchOps.ts'
-import { openGpu } from '../gpu/gpu.ts'
 import { type Architecture, architectures } from '../nn/resnet.ts'
 import { runModel } from './benchModel.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 const names = [...benchOps.keys()]
 
@@ -73,7 +73,7 @@ async function run(options: Options, command: Command): Promise<void> {
   const { model } = options
   if (model) return runModel({ ...options, arch: model })
   if (options.firstStep) command.error('error: --first-step needs --model')
-  const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
+  const gpu = await openTunedGpu({ unsafeFast: !!options.unsafeFast })
   const progress = new Progress()
   try {
     const task = progress.task('Benchmarks', 1, 'shapes')

@@ -6,8 +6,8 @@ import {
   type ModelBenchOptions,
   type ModelBenchResult,
 } from '../bench/modelBench.ts'
-import { openGpu } from '../gpu/gpu.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 /** What only the command line knows of a model's benchmark. */
 export interface ModelCommandOptions extends Omit<ModelBenchOptions, 'onProgress'> {
@@ -34,7 +34,7 @@ export async function runModel(options: ModelCommandOptions): Promise<void> {
   if (options.firstStep) return runFirstStep(options)
   const { arch, batch, size, width, classes } = options
   const progress = new Progress()
-  const gpu = await openGpu({
+  const gpu = await openTunedGpu({
     unsafeFast: !!options.unsafeFast,
     onCompile: compileProgress(progress),
   })
@@ -77,7 +77,7 @@ export async function runModel(options: ModelCommandOptions): Promise<void> {
 /** Takes one step and tells how long the process has lived. */
 async function runFirstStep(options: ModelCommandOptions): Promise<void> {
   const progress = new Progress()
-  const gpu = await openGpu({
+  const gpu = await openTunedGpu({
     unsafeFast: !!options.unsafeFast,
     onCompile: compileProgress(progress),
   })

@@ -5,12 +5,12 @@ import type { CkaResult } from '../analysis/ckaResult.ts'
 import type { Estimator } from '../analysis/gramStack.ts'
 import { type CkaTiming, streamCka } from '../analysis/streamCka.ts'
 import { type FmaCeiling, measureFma } from '../bench/ceilings.ts'
-import { openGpu } from '../gpu/gpu.ts'
 import { ckaHeatMap } from '../study/report/ckaHeatMap.ts'
 import { type CkaSide, CkaSides } from './ckaSides.ts'
 import { bytes, integer, nameList } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly layers?: readonly string[]
@@ -78,7 +78,7 @@ async function run(
 ): Promise<void> {
   const pathB = givenB ?? (options.initial ? pathA : undefined)
   if (pathB === undefined) command.error("error: missing required argument 'B'")
-  const gpu = await openGpu()
+  const gpu = await openTunedGpu()
   const progress = new Progress()
   const sides = new CkaSides(gpu, progress, options)
   const open: CkaSide[] = []

@@ -5,13 +5,14 @@ import type { CollapseOptions, CollapseResult } from '../analysis/collapseResult
 import { density } from '../analysis/density.ts'
 import { NeuralCollapse } from '../analysis/neuralCollapse.ts'
 import { sliceOf } from '../analysis/slice.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { hardnessChart } from '../study/report/analysisCharts.ts'
 import { FeatureFile, readLabels, readMatrix } from './featureFiles.ts'
 import { positive } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly labels?: string
@@ -75,7 +76,7 @@ async function run(path: string, options: Options, command: Command): Promise<vo
         `${options.weights}: weights of ${weights.rows} classes, but there are labels up to ${seen - 1}`,
       )
     const classes = weights?.rows ?? seen
-    const gpu = await openGpu()
+    const gpu = await openTunedGpu()
     try {
       const conventions: CollapseOptions = {
         ddof: options.ddof === '1' ? 1 : 0,

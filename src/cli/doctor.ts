@@ -1,8 +1,8 @@
 import process from 'node:process'
 import { Command } from 'commander'
-import { openGpu } from '../gpu/gpu.ts'
 import { type SelfTestResult, selfTest } from '../selfTest/selfTest.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 const SHOWN_LIMITS = [
   'maxBufferSize',
@@ -35,7 +35,7 @@ async function run(options: {
   readonly json?: boolean
   readonly unsafeFast?: boolean
 }): Promise<void> {
-  const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
+  const gpu = await openTunedGpu({ unsafeFast: !!options.unsafeFast })
   const progress = new Progress()
   try {
     const task = progress.task('Testing kernels', 1, 'families')

@@ -7,7 +7,7 @@ import {
   topCount,
 } from '../analysis/calibration.ts'
 import { type ImageDataset, subset } from '../data/imageSource.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import { type Objective, withoutBackground } from '../losses/objective.ts'
 import type { CompleteConfig } from '../train/config.ts'
 import { imageInput } from '../train/decodedInput.ts'
@@ -18,6 +18,7 @@ import { BadImages } from './badImages.ts'
 import { openImages } from './prepareTraining.ts'
 import { Progress } from './progress.ts'
 import { argumentOf, parseSetting } from './trainSettings.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options {
   readonly dataset?: string
@@ -55,7 +56,7 @@ export function evalCommand(): Command {
 
 async function run(folder: string, options: Options): Promise<void> {
   const progress = new Progress()
-  const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
+  const gpu = await openTunedGpu({ unsafeFast: !!options.unsafeFast })
   try {
     const loaded = await loadRun(gpu, folder, { background: !!options.background })
     const { onBadImage = loaded.config.onBadImage } = options

@@ -8,7 +8,7 @@ import { type ImageDataset, type ImageSource, memorySource } from '../data/image
 import { openImageDataset } from '../data/registry.ts'
 import { readSafetensors } from '../data/safetensors.ts'
 import { SafetensorsWriter } from '../data/safetensorsWriter.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { type poolings, ResNet } from '../nn/resnet.ts'
 import { loadStateDict, type StoredTensor } from '../nn/stateDict.ts'
@@ -19,6 +19,7 @@ import { networkOfWeights } from '../train/weightsNetwork.ts'
 import { nameList } from './parse.ts'
 import { Progress } from './progress.ts'
 import { argumentOf, parseSetting, type SettingName } from './trainSettings.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options {
   readonly input: string
@@ -61,7 +62,7 @@ export function featuresCommand(): Command {
 
 async function run(model: string, options: Options): Promise<void> {
   const progress = new Progress()
-  const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
+  const gpu = await openTunedGpu({ unsafeFast: !!options.unsafeFast })
   try {
     const { network, mean, std, imageSize } = await openModel(gpu, model, options)
     const layers = (options.layers ?? network.layerNames).map((name) => layerOf(network, name))

@@ -3,12 +3,13 @@ import { Command, InvalidArgumentError } from 'commander'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
 import { type NamedTensor, readSafetensors, writeSafetensors } from '../data/safetensors.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
 import { checkLabels, describeFlags, type Targets } from '../losses/targets.ts'
 import { fromTorchLayout, toTorchLayout } from '../nn/stateDict.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 /** The classes at which the paper tuned its hyperparameters: the command's defaults are those. */
 const PAPER_CLASSES = 1000
@@ -62,7 +63,7 @@ async function run(name: string, options: Options, command: Command): Promise<vo
   if (objective.needsFeatures && !input.layer)
     throw new Error(`${options.in}: ${name} ${objective.needsFeatures}`)
   input.check(objective)
-  const gpu = await openGpu()
+  const gpu = await openTunedGpu()
   try {
     const { loss, results } = await compute(gpu, objective, input, options.seed)
     if (options.out) await writeSafetensors(options.out, results)

@@ -15,6 +15,7 @@ import { spectrumCommand } from './spectrum.ts'
 import { studyCommand } from './study.ts'
 import { trainCommand } from './train.ts'
 import { transferCommand } from './transfer.ts'
+import { tuneCommand } from './tune.ts'
 import { packageVersion } from './version.ts'
 
 const EXIT = { failed: 1, usage: 2, interrupted: 130 }
@@ -43,6 +44,7 @@ const commands = [
   spectrumCommand(),
   transferCommand(),
   studyCommand(),
+  tuneCommand(),
 ]
 for (const command of commands) {
   program.addCommand(command)

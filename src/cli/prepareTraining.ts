@@ -187,11 +187,20 @@ function configOf(
   return fitted
 }
 
-/** Images that any WebGPU device takes at once. */
-function fitting(config: CompleteConfig, { size, statistics, classes }: ImageDataset): number {
-  const { arch, width, stem, batch, imageSize } = config
+/** Size of the network's input. */
+export function inputOf(
+  { imageSize }: CompleteConfig,
+  { size, statistics }: Pick<ImageDataset, 'size' | 'statistics'>,
+): { height: number; width: number } {
   const side = imageSize === undefined ? {} : { height: imageSize, width: imageSize }
-  const input = inputSize(size, statistics === undefined, side)
+  return inputSize(size, statistics === undefined, side)
+}
+
+/** Images that any WebGPU device takes at once. */
+function fitting(config: CompleteConfig, dataset: ImageDataset): number {
+  const { arch, width, stem, batch } = config
+  const { classes } = dataset
+  const input = inputOf(config, dataset)
   const network = new ResNet({ arch, width, stem, classes })
   return largestMicroBatch(network, batch, [input.height, input.width, 3])
 }

@@ -2,7 +2,6 @@ import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { openDataset } from '../data/registry.ts'
-import { openGpu } from '../gpu/gpu.ts'
 import {
   quickstart,
   quickstartObjectives,
@@ -15,6 +14,7 @@ import { TrainingInterrupted } from '../train/trainer.ts'
 import { interruptSignal } from './interrupt.ts'
 import { Progress, type TaskProgress } from './progress.ts'
 import { Tasks } from './tasks.ts'
+import { openTunedGpu, tuneAtFirstUse } from './tuneAtFirstUse.ts'
 import { packageVersion, webgpuVersion } from './version.ts'
 
 interface Options {
@@ -73,7 +73,7 @@ async function run(options: Options): Promise<void> {
   const signal = interruptSignal(progress)
   const { dataset: name, size, out } = options
   const dataset = await openDataset(name, name === 'fashion-mnist' ? { size } : {})
-  const gpu = await openGpu({
+  const gpu = await openTunedGpu({
     unsafeFast: !!options.unsafeFast,
     onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
   })
@@ -83,6 +83,9 @@ async function run(options: Options): Promise<void> {
   const tasks = new Tasks(progress)
   const overall = new Overall(progress, options.objectives.length)
   try {
+    const { batch, width } = options
+    const sizes = { batch, size: dataset.height, width, classes: dataset.classes }
+    await tuneAtFirstUse(gpu, sizes, progress)
     const result = await quickstart(gpu, {
       ...options,
       dataset,

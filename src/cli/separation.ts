@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { type PairDistances, pairDistances } from '../analysis/pairDistances.ts'
 import { SeparationIndexes, type SeparationIndexesResult } from '../analysis/separationIndexes.ts'
 import type { FeatureArray } from '../data/featureArray.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
 import { distanceChart } from '../study/report/analysisCharts.ts'
@@ -11,6 +11,7 @@ import { FeatureFile, readLabels } from './featureFiles.ts'
 import { integer, nameList, positive } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly labels?: string
@@ -62,7 +63,7 @@ async function run(path: string, options: Options, command: Command): Promise<vo
   try {
     const n = file.examples
     const { labels, classes } = await readLabels(options.labels ?? path, n)
-    const gpu = await openGpu()
+    const gpu = await openTunedGpu()
     try {
       const layers = file.layers.map(({ name, p }) => ({ layer: name, features: p }))
       const indexes = new SeparationIndexes(gpu, layers, classes, { centre: options.centre })

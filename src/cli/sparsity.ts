@@ -1,10 +1,10 @@
 import process from 'node:process'
 import { Command } from 'commander'
 import { Sparsity } from '../analysis/sparsity.ts'
-import { openGpu } from '../gpu/gpu.ts'
 import { FeatureFile } from './featureFiles.ts'
 import { nameList } from './parse.ts'
 import { Progress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options {
   readonly layers?: readonly string[]
@@ -25,7 +25,7 @@ async function run(path: string, options: Options): Promise<void> {
   const progress = new Progress()
   try {
     const n = file.examples
-    const gpu = await openGpu()
+    const gpu = await openTunedGpu()
     try {
       const layers = file.layers.map(({ name, p }) => ({ layer: name, features: p }))
       const sparsity = new Sparsity(gpu, layers)

@@ -3,12 +3,13 @@ import { Command } from 'commander'
 import { centredClassMeans, classMeans } from '../analysis/classMeans.ts'
 import { ClassSeparation } from '../analysis/classSeparation.ts'
 import { type SpectrumResult, spectrum } from '../analysis/spectrum.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import { spectrumChart } from '../study/report/analysisCharts.ts'
 import { FeatureFile, readLabels, readMatrix } from './featureFiles.ts'
 import { nameList } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress, type TaskProgress } from './progress.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly labels?: string
@@ -46,7 +47,7 @@ async function run(path: string, options: Options): Promise<void> {
     const labels = options.labels === undefined ? undefined : await readLabels(options.labels, n)
     const weights = options.weights === undefined ? undefined : await readMatrix(options.weights)
     const centre = !!options.centre
-    const gpu = await openGpu()
+    const gpu = await openTunedGpu()
     try {
       const task = progress.task('Spectra', 1, 'layers')
       const layers: Record<string, LayerSpectra> = {}

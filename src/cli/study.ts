@@ -4,7 +4,6 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../data/dataset.ts'
 import type { ImageDataset } from '../data/imageSource.ts'
 import { openDataset, openImageDataset } from '../data/registry.ts'
-import { openGpu } from '../gpu/gpu.ts'
 import { writeMachine } from '../study/comparison/machine.ts'
 import { writeStudyReport } from '../study/comparison/studyReport.ts'
 import { readTwinResults } from '../study/comparison/twinResults.ts'
@@ -19,6 +18,7 @@ import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
 import { presets, studyFile } from './studyFiles.ts'
 import { Tasks } from './tasks.ts'
+import { openTunedGpu, tuneAtFirstUse } from './tuneAtFirstUse.ts'
 import { packageVersion, webgpuVersion } from './version.ts'
 import { startWorkers } from './workers.ts'
 
@@ -112,7 +112,7 @@ async function run(file: string, options: Options): Promise<void> {
   const progress = new Progress()
   const signal = interruptSignal(progress)
   const tasks = new Tasks(progress)
-  const gpu = await openGpu({
+  const gpu = await openTunedGpu({
     unsafeFast: !!options.unsafeFast,
     onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
   })
@@ -130,6 +130,15 @@ async function run(file: string, options: Options): Promise<void> {
         software: gpu.profile.software,
       },
     })
+    const { dataset } = data
+    const [{ config }] = runs as [PlannedRun]
+    const sizes = {
+      batch: config.microBatch,
+      size: dataset.height,
+      width: config.width,
+      classes: dataset.classes,
+    }
+    await tuneAtFirstUse(gpu, sizes, progress)
     await takeRuns(gpu, data, runs, options, {
       signal,
       onJob: (name, done, total) => progress.say(`Job ${done + 1} of ${total}: ${name}`),
@@ -189,7 +198,7 @@ async function plan(file: string, options: Options): Promise<void> {
 
 /** What these runs take on this device: they differ in their objective only, so one is timed. */
 async function estimate(dataset: Dataset, runs: readonly PlannedRun[]) {
-  const gpu = await openGpu()
+  const gpu = await openTunedGpu()
   try {
     const [first] = runs
     const device = gpu.profile.driver

@@ -1,14 +1,20 @@
 import process from 'node:process'
 import { Command, Option } from 'commander'
 import type { ImageDataset } from '../data/imageSource.ts'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import type { CompleteConfig } from '../train/config.ts'
 import { imageInput } from '../train/decodedInput.ts'
 import { accuracy } from '../train/evaluate.ts'
 import { TrainingInterrupted, type TrainOutcome, train } from '../train/trainer.ts'
 import { BadImages } from './badImages.ts'
 import { interruptSignal } from './interrupt.ts'
-import { prepareTraining, type RunOptions, trainDefaults, UsageError } from './prepareTraining.ts'
+import {
+  inputOf,
+  prepareTraining,
+  type RunOptions,
+  trainDefaults,
+  UsageError,
+} from './prepareTraining.ts'
 import { Progress } from './progress.ts'
 import { separationHook } from './trainSeparation.ts'
 import {
@@ -19,6 +25,7 @@ import {
   type Settings,
   trainSettings,
 } from './trainSettings.ts'
+import { openTunedGpu, tuneAtFirstUse } from './tuneAtFirstUse.ts'
 
 interface Options extends RunOptions {
   readonly config?: string
@@ -73,11 +80,15 @@ async function run(
   const progress = new Progress()
   const signal = interruptSignal(progress)
   const badImages = new BadImages(progress)
-  const gpu = await openGpu({ unsafeFast: !!options.unsafeFast })
+  const gpu = await openTunedGpu({ unsafeFast: !!options.unsafeFast })
   try {
     progress.say(
       `${gpu.profile.driver}; ${config.trainImages} training and ${dataset.test?.count ?? 'no'} test images of ${dataset.name}`,
     )
+    const { microBatch, width } = config
+    const { height: size } = inputOf(config, dataset)
+    const sizes = { batch: microBatch, size, width, classes: dataset.classes }
+    await tuneAtFirstUse(gpu, sizes, progress)
     const task = progress.task('Training', config.maxSteps ?? config.steps, 'steps')
     const outcome = await train(gpu, dataset, objective, config, folder, {
       ...separationHook(gpu, dataset, config, options.separation, badImages.add),

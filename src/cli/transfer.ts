@@ -1,12 +1,13 @@
 import process from 'node:process'
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
-import { type Gpu, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import { linearProbe } from '../transfer/linearProbe.ts'
 import { type Metric, metrics } from '../transfer/metric.ts'
 import { nearestNeighbours } from '../transfer/nearestNeighbours.ts'
 import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
 import { readSets, type TransferSets } from './transferSets.ts'
+import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 const METHODS = ['linear', 'knn'] as const
 
@@ -57,7 +58,7 @@ async function run(
   source: string | undefined,
   options: Options,
 ): Promise<void> {
-  const gpu = await openGpu()
+  const gpu = await openTunedGpu()
   const progress = new Progress()
   try {
     const sets = await readSets(gpu, progress, source, options.train, options.test)

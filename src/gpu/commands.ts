@@ -52,6 +52,8 @@ type Encoded =
   | {
       readonly kind: 'dispatch'
       readonly kernel: string
+      /** Names the kernel with its variant. */
+      readonly id: string
       readonly pipeline: GPUComputePipeline
       readonly group: GPUBindGroup
       readonly workgroups: readonly [number, number, number]
@@ -83,6 +85,15 @@ export class PreparedCommands {
   /** Name of the kernel of each dispatch of one run, in order. */
   get kernels(): readonly string[] {
     return this.encoded.flatMap((command) => (command.kind === 'dispatch' ? command.kernel : []))
+  }
+
+  /** What tells the dispatches from those of another variant of the same work. */
+  get signature(): string {
+    return this.encoded
+      .flatMap((command) =>
+        command.kind === 'dispatch' ? `${command.id} ${command.workgroups}` : [],
+      )
+      .join('; ')
   }
 
   static async prepare(
@@ -125,7 +136,7 @@ export class PreparedCommands {
         groups.set(id, group)
       }
       const { workgroups, key } = command
-      return { kind: 'dispatch', kernel: key.name, pipeline, group, workgroups }
+      return { kind: 'dispatch', kernel: key.name, id: key.id, pipeline, group, workgroups }
     })
     return new PreparedCommands(device, encoded, uniforms, groups.size)
   }

@@ -1,5 +1,6 @@
 import { BufferPool, type MemoryUse } from './bufferPool.ts'
 import { checkCall } from './checkCall.ts'
+import type { KernelChoices } from './choices.ts'
 import { CommandQueue } from './commandQueue.ts'
 import { bind, copyCommand } from './commands.ts'
 import { asGpuError, GpuAdapterError, GpuDeviceLostError, GpuError } from './errors.ts'
@@ -13,6 +14,8 @@ import { Program } from './program.ts'
 export interface GpuOptions {
   /** Turns Dawn's index clamping off; faster, and safe only if every kernel's indices are. */
   readonly unsafeFast?: boolean
+  /** Variants of kernels for this device; see `tune`. Those of other shapes are chosen by shape. */
+  readonly choices?: KernelChoices
   /** Told of each pipeline that finishes compiling in a batch of `total`. */
   readonly onCompile?: (done: number, total: number) => void
 }
@@ -59,6 +62,8 @@ export class Gpu {
   readonly #programs = new Set<Program>()
   #pool: BufferPool
   #recording = false
+  /** Variants of kernels in use; see `GpuOptions.choices`. */
+  choices: KernelChoices
   #failure: GpuError | undefined
 
   constructor(
@@ -66,7 +71,8 @@ export class Gpu {
     readonly profile: DeviceProfile,
     options: GpuOptions = {},
   ) {
-    const { onCompile = () => {} } = options
+    const { onCompile = () => {}, choices = {} } = options
+    this.choices = choices
     this.#pipelines = new PipelineCache(device)
     this.#queue = new CommandQueue(device, this.#pipelines, onCompile, () => this.#check())
     this.#pool = this.#mainPool = new BufferPool(device, this.#use)

@@ -42,6 +42,11 @@ export class Program {
     return this.prepared.kernels
   }
 
+  /** The kernels with their variants and workgroups: equal for programs that do the same in the same way. */
+  get signature(): string {
+    return this.prepared.signature
+  }
+
   /** Submissions of the next run: the first is cut finely, to time its parts. */
   get submissions(): number {
     return this.#submissions.count

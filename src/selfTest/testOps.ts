@@ -1,4 +1,5 @@
-import { convolve, productShape } from '../autograd/convolution.ts'
+import { convolve } from '../autograd/convolution.ts'
+import { productShape } from '../autograd/convolutionShape.ts'
 import { defineOp } from '../autograd/op.ts'
 import type { Tensor } from '../autograd/tensor.ts'
 import { elementwiseCall } from '../gpu/elementwise.ts'

@@ -1,10 +1,10 @@
 import * as assert from 'uvu/assert'
 import {
-  type ConvolutionVariant,
   convolve,
   convolveBackwardData,
   convolveBackwardWeights,
 } from '../../src/autograd/convolution.ts'
+import type { ConvolutionVariant } from '../../src/autograd/convolutionVariant.ts'
 import { type Conv2dAttributes, convolutionShape } from '../../src/autograd/ops/conv2d.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'

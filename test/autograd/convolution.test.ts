@@ -1,5 +1,5 @@
 import { test } from 'uvu'
-import type { ConvolutionVariant } from '../../src/autograd/convolution.ts'
+import type { ConvolutionVariant } from '../../src/autograd/convolutionVariant.ts'
 import type { Conv2dAttributes } from '../../src/autograd/ops/conv2d.ts'
 import { resnetConvolutions } from '../../src/bench/resnetShapes.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
@@ -49,6 +49,7 @@ const variants = {
   noSubgroupsNarrow: { subgroups: false, narrow: true },
   oneSlice: { slices: 1 },
   sevenSlices: { slices: 7 },
+  lanes64: { lanes: 64 },
   panels: { panels: true },
   noPanels: { panels: false },
 } satisfies Record<string, ConvolutionVariant>

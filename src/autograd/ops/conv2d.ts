@@ -1,10 +1,6 @@
-import {
-  type ConvolutionShape,
-  type ConvolutionVariant,
-  convolve,
-  convolveBackwardData,
-  convolveBackwardWeights,
-} from '../convolution.ts'
+import { convolve, convolveBackwardData, convolveBackwardWeights } from '../convolution.ts'
+import type { ConvolutionShape } from '../convolutionShape.ts'
+import type { ConvolutionVariant } from '../convolutionVariant.ts'
 import { defineOp } from '../op.ts'
 import { type Pair, pair } from '../pair.ts'
 import type { Tensor } from '../tensor.ts'

@@ -1,13 +1,12 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
 import {
-  type ConvolutionShape,
   convolve,
   convolveBackwardData,
   convolveBackwardWeights,
-  productShape,
   sumSlices,
 } from '../convolution.ts'
+import { type ConvolutionShape, productShape } from '../convolutionShape.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 

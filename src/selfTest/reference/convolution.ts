@@ -1,4 +1,4 @@
-import type { ConvolutionShape } from '../../autograd/convolution.ts'
+import type { ConvolutionShape } from '../../autograd/convolutionShape.ts'
 
 /** Calls `visit` with the flat indices of x, w and y of every product that a convolution sums. */
 function eachProduct(s: ConvolutionShape, visit: (x: number, w: number, y: number) => void): void {
