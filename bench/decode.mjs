@@ -4,11 +4,12 @@
 //   loader   decoded by BatchLoader
 //   input    decoded by ImageInput, random resized crop, mirrored and normalised on the device
 //
-// in alternating rounds, and the ratio of the best rounds of `input` and `sharp`. On a software
-// driver the device's work takes time of the same cores. The processor time of each, over all
-// threads, says the same where other programs share the cores. After `npm run setup`:
+// in alternating rounds, and the ratio of `input` to `sharp`: of their best rounds, and the median of
+// the ratios within a round. On a software driver the device's work takes time of the same cores. The
+// processor time of each, over all threads, says the same where other programs share the cores. As
+// in a run, one ImageInput lasts through all rounds. After `npm run setup`:
 //
-//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency 2*CORES] [--rounds 5] [--json]
+//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency 4*CORES] [--rounds 5] [--json]
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -20,7 +21,7 @@ const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '512' },
     batch: { type: 'string', default: '64' },
-    concurrency: { type: 'string', default: String(2 * os.availableParallelism()) },
+    concurrency: { type: 'string', default: String(4 * os.availableParallelism()) },
     rounds: { type: 'string', default: '5' },
     json: { type: 'boolean', default: false },
   },
@@ -84,8 +85,7 @@ async function loaderOnly(data) {
   for await (const _ of loader.load(batches()));
 }
 
-async function wholeInput(gpu, data) {
-  const input = new ImageInput(gpu, data, data.train, { concurrency })
+async function wholeInput(gpu, input) {
   const planned = Array.from(batches(), (examples) => ({ examples, epoch: 0 }))
   for await (const ready of input.training(planned, 1)) {
     const target = gpu.empty('f32', [ready.labels.length, ...input.shape])
@@ -93,14 +93,16 @@ async function wholeInput(gpu, data) {
     target.release()
   }
   await gpu.idle()
-  input.release()
 }
+
+const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'gramgrad-decode-'))
 const gpu = await openGpu()
 try {
   await writeImages(folder)
   const data = await openImageDataset(`folder:${folder}`)
+  const input = new ImageInput(gpu, data, data.train, { concurrency })
   const files = fs
     .readdirSync(folder, { recursive: true })
     .filter((file) => file.endsWith('.jpg'))
@@ -109,7 +111,7 @@ try {
   const works = {
     sharp: () => plainSharp(files),
     loader: () => loaderOnly(data),
-    input: () => wholeInput(gpu, data),
+    input: () => wholeInput(gpu, input),
   }
   const found = { sharp: [], loader: [], input: [] }
   for (let round = 0; round <= rounds; round++) {
@@ -136,7 +138,11 @@ try {
     concurrency,
     ...best,
     ratio: best.input.imagesPerSecond / best.sharp.imagesPerSecond,
+    medianRatio: median(found.input.map(({ rate }, i) => rate / found.sharp[i].rate)),
     processorRatio: best.sharp.processorMilliseconds / best.input.processorMilliseconds,
+    medianProcessorRatio: median(
+      found.input.map(({ processor }, i) => found.sharp[i].processor / processor),
+    ),
   }
   if (values.json) console.log(JSON.stringify(report))
   else {
@@ -146,9 +152,15 @@ try {
         `${name.padEnd(7)} ${imagesPerSecond.toFixed(0).padStart(6)} images/s, ` +
           `${processorMilliseconds.toFixed(2)} ms of processor time an image`,
       )
-    console.log(`input / sharp = ${report.ratio.toFixed(3)}`)
-    console.log(`by processor time = ${report.processorRatio.toFixed(3)}`)
+    for (const [by, best, middle] of [
+      ['the clock', report.ratio, report.medianRatio],
+      ['processor time', report.processorRatio, report.medianProcessorRatio],
+    ])
+      console.log(
+        `input / sharp by ${by}: ${best.toFixed(3)}, median of rounds ${middle.toFixed(3)}`,
+      )
   }
+  input.release()
 } finally {
   gpu.close()
   fs.rmSync(folder, { recursive: true, force: true })

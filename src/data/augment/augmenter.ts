@@ -23,7 +23,14 @@ export interface AugmenterOptions {
 }
 
 /** Words of pixels that go to the device at a time, unless one image alone has more. */
-const GROUP_WORDS = 2 ** 24
+const GROUP_WORDS = 2 ** 22
+
+/**
+ * Arrays that take the pixels in turn. Dawn copies into a buffer that the device is known to have
+ * done with; for any other it makes one more, and fresh memory costs ten times the copy. What is
+ * done is known after a submission or two.
+ */
+const SOURCES = 3
 
 /** Arrays that grow with what they must hold. */
 type Scratch = Map<string, GpuArray<'u32'>>
@@ -38,6 +45,7 @@ export class Augmenter {
   readonly #coefficients: GpuArray<'f32'>
   readonly #resampling: Required<Resampling>
   #staging = new Uint32Array(0)
+  #turn = 0
 
   /**
    * @throws RangeError when a size is no positive integer, a `std` is not positive, the statistics
@@ -125,7 +133,10 @@ export class Augmenter {
     let at = 0
     for (const [i, { box }] of plans.entries()) at = packBox(images[i]!, box, this.#staging, at)
     const planArray = this.#write('plans', words)
-    const source = this.#write('source', this.#staging.subarray(0, offset))
+    this.#turn = (this.#turn + 1) % SOURCES
+    // Single large images have one array alone, for their size.
+    const name = offset > GROUP_WORDS ? 'source' : `source ${this.#turn}`
+    const source = this.#write(name, this.#staging.subarray(0, offset))
     const { filter, antialias, points } = this.#resampling
     const constants = { LANES: gpu.profile.lanes }
     const share = Math.max(1, Math.ceil(gpu.profile.targetWorkgroups / plans.length))
