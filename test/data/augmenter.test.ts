@@ -263,14 +263,15 @@ test('Mixup mixes images with their partners, at sizes that fill no vector', asy
 })
 
 test('large images go in groups; the same bits twice', async () => {
-  // Two of 9 million pixels don't go together, a small one goes with the second.
+  // Two of 4 million pixels don't go together, a small one goes with the second. The last is the
+  // largest square that is decoded.
   const image = (side: number, seed: number): LoadedImage => {
     const { data } = picture(50, 50, seed)
     const large = new Uint8Array(side * side)
     for (let i = 0; i < large.length; i++) large[i] = data[i % data.length]!
     return { data: large, height: side, width: side, channels: 1 }
   }
-  const images = [image(3000, 1), image(3000, 2), image(20, 3)]
+  const images = [image(2000, 1), image(2000, 2), image(20, 3), image(5792, 4)]
   const input = { height: 6, width: 6 }
   const plan = ({ height, width }: LoadedImage): ImagePlan => ({
     box: { top: 0, left: 0, height, width },
