@@ -9,7 +9,7 @@
 // processor time of each, over all threads, says the same where other programs share the cores. As
 // in a run, one ImageInput lasts through all rounds. After `npm run setup`:
 //
-//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency 4*CORES] [--rounds 5] [--json]
+//   node bench/decode.mjs [--images 512] [--batch 64] [--concurrency 8*CORES] [--rounds 5] [--json]
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -21,7 +21,7 @@ const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '512' },
     batch: { type: 'string', default: '64' },
-    concurrency: { type: 'string', default: String(4 * os.availableParallelism()) },
+    concurrency: { type: 'string', default: String(8 * os.availableParallelism()) },
     rounds: { type: 'string', default: '5' },
     json: { type: 'boolean', default: false },
   },

@@ -20,8 +20,8 @@ export type OnBadImage = 'fail' | 'replace' | 'drop'
 
 export interface BatchLoaderOptions {
   /**
-   * Images in the decoder's hands at a time, at least 1; default four times the number of cores, so
-   * that none waits while this thread is busy with something else.
+   * Images in the decoder's hands at a time, at least 1; default eight times the number of cores, so
+   * that none waits while this thread packs a batch for the device.
    */
   readonly concurrency?: number
   /** Batches decoded ahead of the one that is used, at least 1; default 2. */
@@ -48,7 +48,7 @@ export class BatchLoader {
 
   /** @throws RangeError when `concurrency` or `prefetch` is no positive integer. */
   constructor(source: ImageSource, options: BatchLoaderOptions = {}) {
-    const { concurrency = 4 * availableParallelism(), prefetch = 2 } = options
+    const { concurrency = 8 * availableParallelism(), prefetch = 2 } = options
     for (const [name, value] of Object.entries({ concurrency, prefetch })) {
       if (!Number.isInteger(value) || value < 1) {
         throw new RangeError(`${name} is ${value}, expected an integer from 1`)
