@@ -114,12 +114,7 @@ export class Tape {
 
   #walkBack(nodes: Node[], loss: Tensor, factor: number, accumulate: boolean): Set<Tensor> {
     const gradients = new Map<Tensor, GpuArray<'f32'>>()
-    const seed = this.gpu.empty('f32', [1], 'seed')
-    this.gpu.dispatch(kernels.elementwise_fill, {
-      ...elementwiseCall(this.gpu, seed, { value: factor }),
-      buffers: { y: seed },
-    })
-    gradients.set(loss, seed)
+    gradients.set(loss, this.gpu.constant(factor))
     const leaves = new Set<Tensor>()
     try {
       this.#walkNodes(nodes, gradients, leaves, accumulate)

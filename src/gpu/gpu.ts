@@ -10,6 +10,7 @@ import type { KernelInfo } from './kernelInfo.ts'
 import { dawnBackend, noAdapterMessage, openDawn } from './openDawn.ts'
 import { type DeviceProfile, profileOf } from './profile.ts'
 import { Program } from './program.ts'
+import { Storage } from './storage.ts'
 
 export interface GpuOptions {
   /** Turns Dawn's index clamping off; faster, and safe only if every kernel's indices are. */
@@ -60,6 +61,7 @@ export class Gpu {
   readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0, buffers: 0, created: 0 }
   readonly #mainPool: BufferPool
   readonly #programs = new Set<Program>()
+  readonly #constants = new Map<number, Storage>()
   #pool: BufferPool
   #recording = false
   /** Variants of kernels in use; see `GpuOptions.choices`. */
@@ -111,6 +113,31 @@ export class Gpu {
   /** Runs `body`; where it throws, all arrays that it made are given back. */
   releaseOnError<T>(body: () => T): T {
     return this.#pool.releaseOnError(body)
+  }
+
+  /**
+   * A scalar [1] of this value, for reading only: unlike one that is filled it costs no dispatch, also
+   * inside `record`. Its buffer is kept for the life of the device.
+   */
+  constant(value: number): GpuArray<'f32'> {
+    this.#check()
+    let storage = this.#constants.get(value)
+    if (!storage) {
+      const { STORAGE, COPY_SRC } = GPUBufferUsage
+      const [label, size] = [`constant ${value}`, 256]
+      const usage = STORAGE | COPY_SRC
+      const buffer = this.device.createBuffer({ label, size, usage, mappedAtCreation: true })
+      new Float32Array(buffer.getMappedRange())[0] = value
+      buffer.unmap()
+      storage = new Storage(buffer, size, label, () => {})
+      this.#constants.set(value, storage)
+    }
+    return new GpuArray('f32', [1], storage).retain()
+  }
+
+  /** Whether an array is this constant, so that work which it would leave undone can be left out. */
+  isConstant(array: GpuArray, value: number): boolean {
+    return this.#constants.get(value) === array.storage
   }
 
   /** An array of zeros. */

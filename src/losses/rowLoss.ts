@@ -58,15 +58,16 @@ export function meanLoss(gpu: Gpu, losses: GpuArray<'f32'>): GpuArray<'f32'> {
   return mean
 }
 
-/** The gradient that a forward pass left in `dlogits`, times that of the loss, in place. */
+/** The gradient that a forward pass left in `dlogits`, times that of the loss, in place; as it is for 1. */
 export function lossGradient(
   { gpu }: BackwardRun<'logits'>,
   dloss: GpuArray<'f32'>,
   dlogits: GpuArray<'f32'>,
 ): { logits: GpuArray<'f32'> } {
-  gpu.dispatch(kernels.loss_scale_in_place, {
-    ...elementwiseCall(gpu, dlogits, {}),
-    buffers: { dloss, g: dlogits },
-  })
+  if (!gpu.isConstant(dloss, 1))
+    gpu.dispatch(kernels.loss_scale_in_place, {
+      ...elementwiseCall(gpu, dlogits, {}),
+      buffers: { dloss, g: dlogits },
+    })
   return { logits: dlogits.retain() }
 }

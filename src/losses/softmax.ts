@@ -49,7 +49,10 @@ export const softmaxCrossEntropy = defineOp<
     if (!(smoothing >= 0 && smoothing < 1))
       throw new Error(`softmaxCrossEntropy: smoothing is ${smoothing}, expected a number in [0, 1)`)
     const call = lossCall(run, logits, attributes)
-    gpu.dispatch(kernels.loss_softmax_cross_entropy, {
+    const kernel = attributes.targets
+      ? kernels.loss_softmax_soft_targets
+      : kernels.loss_softmax_cross_entropy
+    gpu.dispatch(kernel, {
       ...call,
       conditions: {
         ...call.conditions,
