@@ -24,6 +24,8 @@ function specialisation(sources, file, seen = new Set()) {
   if (seen.has(file)) return { constants: [], conditions: [] }
   seen.add(file)
   const text = sources[file].replace(/\/\/.*$/gm, '')
+  // WESL takes what follows such an @else whenever the first condition is false.
+  if (/@else\s+@if/.test(text)) throw new Error(`${file}: write @elif instead of @else @if`)
   const constants = []
   for (const [, list] of text.matchAll(/import\s+constants::(\{[^}]*\}|\w+)\s*;/g))
     constants.push(

@@ -114,6 +114,20 @@ test('copy and clear', async () => {
   for (const array of [x, y, longer]) array.release()
 })
 
+test('a constant costs no command and is known by its value', async () => {
+  const { program, result } = await gpu.record(() => gpu.constant(-0.5))
+  assert.is(program.dispatches, 0)
+  const again = gpu.constant(-0.5)
+  assert.is(again.storage, result.storage)
+  result.release()
+  program.dispose()
+  assert.equal(await gpu.read(again), Float32Array.of(-0.5))
+  assert.ok(gpu.isConstant(again, -0.5))
+  assert.not.ok(gpu.isConstant(again, 1))
+  assert.not.ok(gpu.isConstant(gpu.constant(1), -0.5))
+  again.release()
+})
+
 test('reshape shares the storage, which lives as long as one of its arrays', async () => {
   const before = gpu.memory().live
   const x = gpu.upload('f32', [2, 3], HOST.f32(6))

@@ -236,34 +236,48 @@ test('cosine softmax: features or weights whose squared norm is beyond float32 r
   gpu.close()
 })
 
+/** Examples, classes, and where in the second row: one lane a row and several, a full turn and the rest. */
+const PLACES = [
+  [3, 5, 2],
+  [40, 24, 2],
+  [40, 24, 22],
+] as const
+
 test('non-finite logits and labels out of range raise a flag and leave no gradient', async () => {
   const gpu = await openGpu()
   const names = ['softmax', 'logit-norm', 'sigmoid', 'squared-error', 'logit-norm+sigmoid']
   for (const name of names)
-    for (const [value, label, flags] of [
-      [Number.NaN, 1, 1],
-      [Number.POSITIVE_INFINITY, 1, 1],
-      [Number.NEGATIVE_INFINITY, 1, 1],
-      [0.5, 5, 2],
-      [0.5, 1, 0],
-    ] as const) {
-      const logits = Float32Array.from({ length: 15 }, (_, i) => (i % 4) / 2)
-      logits[7] = value
-      const z = new Tensor(gpu.upload('f32', [3, 5], logits), true)
-      const labels = gpu.upload('u32', [3], Uint32Array.of(0, label, 4))
-      const status = gpu.zeros('u32', [1])
-      const perExample = gpu.empty('f32', [3])
-      const tape = new Tape(gpu)
-      const loss = named(name, {}, 5).loss(tape, z, { labels }, { status, perExample })
-      tape.keep(loss)
-      tape.backward(loss)
-      const what = `${name}, ${value}, label ${label}`
-      assert.is((await gpu.read(status))[0], flags, what)
-      assert.is(Number.isNaN((await gpu.read(loss.value))[0]), flags !== 0, `${what}: mean`)
-      const losses = await gpu.read(perExample)
-      assert.equal([...losses].map(Number.isFinite), [true, flags === 0, true], what)
-      assert.ok((await gpu.read(z.gradient!)).every(Number.isFinite), `${what}: gradient`)
-    }
+    for (const [n, k, place] of PLACES)
+      for (const [value, label, flags] of [
+        [Number.NaN, 1, 1],
+        [Number.POSITIVE_INFINITY, 1, 1],
+        [Number.NEGATIVE_INFINITY, 1, 1],
+        [0.5, k, 2],
+        [0.5, 1, 0],
+      ] as const) {
+        const logits = Float32Array.from({ length: n * k }, (_, i) => (i % 4) / 2)
+        logits[k + place] = value
+        const z = new Tensor(gpu.upload('f32', [n, k], logits), true)
+        const labels = gpu.upload(
+          'u32',
+          [n],
+          Uint32Array.from({ length: n }, (_, i) => (i === 1 ? label : (4 * i) % k)),
+        )
+        const status = gpu.zeros('u32', [1])
+        const perExample = gpu.empty('f32', [n])
+        const tape = new Tape(gpu)
+        const loss = named(name, {}, k).loss(tape, z, { labels }, { status, perExample })
+        tape.keep(loss)
+        tape.backward(loss)
+        const what = `${name}, [${n}, ${k}], ${value} at ${place}, label ${label}`
+        assert.is((await gpu.read(status))[0], flags, what)
+        assert.is(Number.isNaN((await gpu.read(loss.value))[0]), flags !== 0, `${what}: mean`)
+        const losses = await gpu.read(perExample)
+        losses.forEach((one, i) => {
+          assert.is(Number.isFinite(one), i !== 1 || flags === 0, `${what}: loss ${i}`)
+        })
+        assert.ok((await gpu.read(z.gradient!)).every(Number.isFinite), `${what}: gradient`)
+      }
   assert.is(describeFlags(0), undefined)
   assert.is(describeFlags(1), 'a logit is not finite')
   gpu.close()
