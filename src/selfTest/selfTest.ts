@@ -5,6 +5,7 @@ import '../autograd/ops/index.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import '../losses/registry.ts'
 import { Sgd } from '../optim/sgd.ts'
+import { AUGMENTATION_TOLERANCE, testAugmentation } from './augmentation.ts'
 import { numericalDerivatives, pose, project, solve } from './gradientHarness.ts'
 import { hashValues, relativeError } from './reference/compare.ts'
 import { testOps } from './testOps.ts'
@@ -22,7 +23,7 @@ const TOLERANCE = 5e-5
 
 /**
  * Runs every kernel family on this device and compares it with float64 on the host: each op forward
- * and, by central differences, backward; the optimiser; the analyses.
+ * and, by central differences, backward; the optimiser; the analyses; the augmentation.
  *
  * @param onTest told of the families done so far
  */
@@ -31,10 +32,10 @@ export async function selfTest(
   onTest: (done: number, total: number) => void = () => {},
 ): Promise<SelfTestResult[]> {
   const ops = [...registeredOps()].filter(([name]) => !testOps.has(name))
-  const total = ops.length + 2
+  const total = ops.length + 3
   const results: SelfTestResult[] = []
-  const report = (kernel: string, error: number) =>
-    results.push({ kernel, ok: error < TOLERANCE, maxError: error })
+  const report = (kernel: string, error: number, tolerance = TOLERANCE) =>
+    results.push({ kernel, ok: error < tolerance, maxError: error })
   for (const [i, [name, op]] of ops.entries()) {
     const { forward, backward } = await testOp(gpu, op)
     report(`${name} forward`, forward)
@@ -42,10 +43,13 @@ export async function selfTest(
     onTest(i + 1, total)
   }
   report('sgd', await testSgd(gpu))
-  onTest(total - 1, total)
+  onTest(total - 2, total)
   const { cka, separation } = await testAnalyses(gpu)
   report('CKA', cka)
   report('class separation', separation)
+  onTest(total - 1, total)
+  for (const [family, error] of Object.entries(await testAugmentation(gpu)))
+    report(`augmentation ${family}`, error, AUGMENTATION_TOLERANCE)
   onTest(total, total)
   return results
 }
