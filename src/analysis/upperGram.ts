@@ -125,7 +125,11 @@ export class UpperGram {
   #multiply(xt: GpuArray<'f32'>, features: number): void {
     const { gpu, stride } = this
     const { lanes, targetWorkgroups, subgroups8 } = gpu.profile
-    const tiles = [stride / TILE, Math.ceil(stride / (4 * lanes))] as const
+    const rowTiles = Math.ceil(stride / (4 * lanes))
+    const tiles = [
+      (2 * stride) / TILE - ((rowTiles - 1) * lanes) / 8,
+      Math.ceil(rowTiles / 2),
+    ] as const
     const accumulate = this.#partials ? 1 : 0
     if (!this.#partials) {
       const wanted = Math.min(
