@@ -8,8 +8,9 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 const shaderRoot = path.join(root, 'shaders')
 const outFile = path.join(root, 'src/gpu/generated/kernels.ts')
 
-/** Scalar type of an array element: `vec4f` -> `f32`. */
+/** Scalar type of an array element: `vec4f` -> `f32`; an image's is `image`. */
 function scalarOf(type) {
+  if (type.name === 'texture_storage_2d' && type.format.name === 'rgba32float') return 'image'
   const name = type.format?.name ?? type.name
   const element = type.format?.format?.name ?? name
   const short = /^vec[234]([fui])$/.exec(name)

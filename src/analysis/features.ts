@@ -17,6 +17,8 @@ export interface RowRange {
 export interface AnalysisVariant {
   /** Whether lanes share what they load by subgroup broadcast. */
   readonly subgroups?: boolean
+  /** Whether a Gram product reads its features from an image, where the device does that faster. */
+  readonly images?: boolean
   /** Whether features are loaded four at a time where their count allows. */
   readonly vectorised?: boolean
 }

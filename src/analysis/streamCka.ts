@@ -1,12 +1,13 @@
 import type { Gpu } from '../gpu/gpu.ts'
 import { GpuArray } from '../gpu/gpuArray.ts'
+import { SleepyWait } from '../gpu/sleepyWait.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
 import type { CkaResult } from './ckaResult.ts'
 import { type FeatureNetwork, type FeatureSource, storedNetwork } from './featureNetwork.ts'
 import { type Estimator, gramStackBytes } from './gramStack.ts'
 import { FEWEST_EXAMPLES, MinibatchCka, type StreamedMinibatch } from './minibatchCka.ts'
-import { gramStride, LARGEST_BLOCK, tileFeatures } from './upperGram.ts'
+import { type GramStep, gramStride, LARGEST_BLOCK, tileFeatures } from './upperGram.ts'
 
 export interface StreamCkaOptions {
   readonly estimator?: Estimator
@@ -38,8 +39,8 @@ export interface CkaTiming {
 
 /** The paper's minibatch. */
 const PAPER_BATCH = 1500
-/** Copies of a piece of features at once: on the host, on its way, on the device, transposed. */
-const COPIES = 4
+/** Copies of a piece of features at once: on the host, on its way, on the device, transposed, as an image. */
+const COPIES = 5
 const DEFAULT_MEMORY = 2 ** 30
 
 /** Part of the memory beside Gram matrices that networks may hold features in. */
@@ -128,12 +129,15 @@ export async function streamCka(
 class GramProducts {
   seconds = 0
   operations = 0
+  readonly #waits: Readonly<Record<GramStep, SleepyWait>>
 
   constructor(
     private readonly gpu: Gpu,
     private readonly block: number,
     private readonly onOperations: (done: number) => void,
-  ) {}
+  ) {
+    this.#waits = { transposed: new SleepyWait(gpu), multiplied: new SleepyWait(gpu) }
+  }
 
   /** Adds all features of a layer. */
   async add(
@@ -144,14 +148,16 @@ class GramProducts {
     const { gpu, block } = this
     const before = this.operations
     const multiply = async (x: GpuArray<'f32'>) => {
-      let last = 0
+      const columns = x.length / size
+      const tile = tileFeatures(gpu, size, block)
+      let left = columns
       for (const step of minibatch.steps(network, layer, x)) {
-        await gpu.idle()
-        const now = performance.now()
-        if (step === 'multiplied') this.seconds += (now - last) / 1000
-        last = now
+        const ms = await this.#waits[step].idle(size ** 2 * Math.min(tile, left))
+        if (step === 'transposed') continue
+        this.seconds += ms / 1000
+        left -= tile
       }
-      this.operations += size * (size + 1) * (x.length / size)
+      this.operations += size * (size + 1) * columns
       this.onOperations(this.operations)
     }
     if (typeof features !== 'function') await multiply(features)

@@ -2,10 +2,16 @@ import { sumSlices } from '../autograd/convolution.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import type { GpuImage } from '../gpu/gpuImage.ts'
 import { type AnalysisVariant, bindingLimit, rowItems } from './features.ts'
+import { sliceOf } from './slice.ts'
 
 /** Examples of a panel, and width of the tiles, of shaders/analysis/gram.wesl. */
 const TILE = 32
+/** Pixels of a feature of a panel. */
+const PIXELS = TILE / 4
+/** Features of the longest chain of sums, and of the longest line of an image. */
+const LONGEST_RUN = 1024
 /** Shortest slice whose product outweighs its launch and its part in the sum over slices. */
 const SHORTEST_SLICE = 64
 /** Elements of the largest block of transposed features: wide layers need no second copy. */
@@ -19,9 +25,16 @@ export function gramStride(rows: number): number {
   return TILE * Math.ceil(rows / TILE)
 }
 
-/** Features of the largest tile that is transposed and multiplied at once. */
+/** Features of the largest tile that is transposed and multiplied at once: whole runs, equally long. */
 export function tileFeatures(gpu: Gpu, rows: number, block = LARGEST_BLOCK): number {
-  return Math.max(4, 4 * Math.floor(Math.min(block, bindingLimit(gpu)) / 4 / gramStride(rows)))
+  const most = Math.max(4, Math.floor(Math.min(block, bindingLimit(gpu)) / gramStride(rows)))
+  const runs = Math.ceil(most / LONGEST_RUN)
+  return runs * 4 * Math.floor(most / runs / 4)
+}
+
+/** Features of a run, where so many are cut into the fewest. */
+function runOf(features: number): number {
+  return 4 * Math.ceil(features / Math.ceil(features / LONGEST_RUN) / 4)
 }
 
 export interface UpperGramOptions {
@@ -43,6 +56,7 @@ export class UpperGram {
   /** [slices, stride, stride], once features came. */
   #partials: GpuArray<'f32'> | undefined
   #scratch: GpuArray<'f32'> | undefined
+  #image: GpuImage | undefined
 
   constructor(
     private readonly gpu: Gpu,
@@ -67,7 +81,10 @@ export class UpperGram {
     const padded = 4 * Math.ceil(p / 4)
     const blockFeatures = this.#tile
     for (let first = 0; first < padded; first += blockFeatures) {
-      const features = Math.min(blockFeatures, padded - first)
+      const left = Math.min(blockFeatures, padded - first)
+      const run = runOf(left)
+      // Past the last feature of all come zeros.
+      const features = run * Math.ceil(left / run)
       const xt = this.#scratchOf(features, blockFeatures)
       const blockItems = features / width
       gpu.dispatch(kernels.analysis_centre_transpose, {
@@ -78,7 +95,7 @@ export class UpperGram {
         workgroups: [Math.ceil(blockItems / lanes), 1, 1],
       })
       yield 'transposed'
-      this.#multiply(xt, features)
+      this.#multiply(xt, features, run)
       yield 'multiplied'
     }
   }
@@ -104,8 +121,10 @@ export class UpperGram {
 
   release(): void {
     this.#scratch?.release()
+    this.#image?.release()
     this.#partials?.release()
     this.#scratch = undefined
+    this.#image = undefined
     this.#partials = undefined
   }
 
@@ -121,19 +140,72 @@ export class UpperGram {
     return this.#scratch
   }
 
-  /** Adds the upper half of xt^T xt. */
-  #multiply(xt: GpuArray<'f32'>, features: number): void {
+  /** xt as an image with a line a run of a panel, where the device reads that faster. */
+  #imageOf(xt: GpuArray<'f32'>, features: number, run: number): GpuImage | undefined {
     const { gpu, stride } = this
-    const { lanes, targetWorkgroups, subgroups8 } = gpu.profile
+    const { subgroups = true, images = true } = this.#variant
+    const { fastImages, subgroups8, lanes } = gpu.profile
+    const wanted = fastImages && images && subgroups8 && subgroups && lanes === 8
+    const panels = stride / TILE
+    const lines = panels * Math.ceil(this.#tile / LONGEST_RUN)
+    if (!wanted || lines > gpu.device.limits.maxTextureDimension2D) return undefined
+    const width = run * PIXELS
+    const height = panels * (features / run)
+    if (!this.#image || this.#image.width < width || this.#image.height < height) {
+      this.#image?.release()
+      // Of few shapes, for the pool's sake.
+      this.#image = gpu.image(
+        2 ** Math.ceil(Math.log2(width)),
+        features > run ? lines : panels,
+        'transposed features',
+      )
+    }
+    gpu.copyToImage(sliceOf(xt, 0, features * stride), this.#image, width)
+    return this.#image
+  }
+
+  /** Adds the upper half of xt^T xt. */
+  #multiply(xt: GpuArray<'f32'>, features: number, run: number): void {
+    const { gpu, stride } = this
+    const { lanes, subgroups8 } = gpu.profile
     const rowTiles = Math.ceil(stride / (4 * lanes))
     const tiles = [
       (2 * stride) / TILE - ((rowTiles - 1) * lanes) / 8,
       Math.ceil(rowTiles / 2),
     ] as const
     const accumulate = this.#partials ? 1 : 0
+    const partials = this.#partialsOf(features, tiles[0] * tiles[1])
+    const slices = partials.shape[0]!
+    const featuresPerSlice = 4 * Math.ceil(features / slices / 4)
+    const call = {
+      constants: { LANES: lanes },
+      params: { features, featuresPerSlice, run, stride, accumulate },
+      workgroups: [...tiles, slices],
+    } as const
+    const image = this.#imageOf(xt, features, run)
+    if (image) {
+      const buffers = { xt: image, partials }
+      gpu.dispatch(kernels.analysis_gram_image, {
+        ...call,
+        conditions: { ONE_ROW: false },
+        buffers,
+      })
+      return
+    }
+    const SUBGROUPS8 = (this.#variant.subgroups ?? true) && subgroups8
+    gpu.dispatch(kernels.analysis_gram, {
+      ...call,
+      conditions: { ONE_ROW: false, SUBGROUPS8 },
+      buffers: { xt, partials },
+    })
+  }
+
+  /** The sums so far, or room for them: as many slices as `tiles` tiles leave workgroups to spare. */
+  #partialsOf(features: number, tiles: number): GpuArray<'f32'> {
+    const { gpu, stride } = this
     if (!this.#partials) {
       const wanted = Math.min(
-        Math.ceil((2 * targetWorkgroups) / (tiles[0] * tiles[1])),
+        Math.ceil((2 * gpu.profile.targetWorkgroups) / tiles),
         Math.ceil(features / SHORTEST_SLICE),
         Math.floor(bindingLimit(gpu) / stride ** 2),
       )
@@ -141,15 +213,6 @@ export class UpperGram {
       const slices = Math.ceil(features / (4 * Math.ceil(features / wanted / 4)))
       this.#partials = gpu.empty('f32', [slices, stride, stride], 'Gram slices')
     }
-    const partials = this.#partials
-    const slices = partials.shape[0]!
-    const featuresPerSlice = 4 * Math.ceil(features / slices / 4)
-    gpu.dispatch(kernels.analysis_gram, {
-      constants: { LANES: lanes },
-      conditions: { ONE_ROW: false, SUBGROUPS8: (this.#variant.subgroups ?? true) && subgroups8 },
-      buffers: { xt, partials },
-      params: { features, featuresPerSlice, stride, accumulate },
-      workgroups: [...tiles, slices],
-    })
+    return this.#partials
   }
 }

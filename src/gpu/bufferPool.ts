@@ -1,7 +1,8 @@
-import { GpuOutOfMemoryError } from './errors.ts'
+import { GpuError, GpuOutOfMemoryError } from './errors.ts'
+import { IMAGE_FORMAT, PIXEL_BYTES } from './gpuImage.ts'
 import { Storage } from './storage.ts'
 
-/** Bytes and buffers of a pool, or of all pools of a device. */
+/** Bytes and buffers of a pool, or of all pools of a device; images count as buffers. */
 export interface MemoryUse {
   /** Bytes of buffers in use. */
   live: number
@@ -17,16 +18,22 @@ export interface MemoryUse {
 
 const ALIGNMENT = 256
 
+type Resource = GPUBuffer | GPUTexture
+type Acquired = Pick<Storage, 'uses' | 'release'>
+
 /**
- * Storage buffers by size; a released buffer is handed to the next request of its size.
+ * Storage buffers by size, and textures by shape; what is released is handed to the next request of
+ * its size.
  *
  * Commands run in the order in which they were recorded, so a buffer may be reused by a later
  * command while an earlier one still waits to run.
  */
 export class BufferPool {
-  readonly #free = new Map<number, Storage[]>()
-  readonly #all = new Set<GPUBuffer>()
-  #acquired: Storage[] | undefined
+  readonly #freeBuffers = new Map<string, Storage[]>()
+  readonly #freeTextures = new Map<string, Storage<GPUTexture>[]>()
+  /** With their sizes in bytes. */
+  readonly #all = new Map<Resource, number>()
+  #acquired: Acquired[] | undefined
 
   constructor(
     private readonly device: GPUDevice,
@@ -46,32 +53,65 @@ export class BufferPool {
       throw new GpuOutOfMemoryError(
         `${label} needs ${size} bytes, but this device binds at most ${limit} at once`,
       )
-    const kept = this.#free.get(size)?.pop()
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
+    return this.#take(this.#freeBuffers, `${size}`, size, label, () =>
+      this.device.createBuffer({ label, size, usage }),
+    )
+  }
+
+  /**
+   * A texture of width x height pixels of four f32, its contents undefined.
+   *
+   * @throws GpuError when a side exceeds the device's largest
+   */
+  acquireImage(width: number, height: number, label: string): Storage<GPUTexture> {
+    const limit = this.device.limits.maxTextureDimension2D
+    if (Math.max(width, height) > limit)
+      throw new GpuError(`${label} has ${width} x ${height} pixels, sides of at most ${limit} fit`)
+    const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST
+    const size = PIXEL_BYTES * width * height
+    return this.#take(this.#freeTextures, `${width}x${height}`, size, label, () =>
+      this.device.createTexture({ label, size: [width, height], format: IMAGE_FORMAT, usage }),
+    )
+  }
+
+  #take<R extends Resource>(
+    free: Map<string, Storage<R>[]>,
+    key: string,
+    size: number,
+    label: string,
+    create: () => R,
+  ): Storage<R> {
+    const kept = free.get(key)?.pop()
     this.use.live += size
     if (kept) this.use.pooled -= size
-    const buffer = kept?.buffer ?? this.#create(size, label)
-    const storage = new Storage(buffer, size, label, this.#recycle)
+    const resource = kept?.resource ?? this.#count(create(), size)
+    // Takes back a storage that nothing uses any more.
+    const recycle = (storage: Storage<R>) => {
+      if (!this.#all.has(resource)) return
+      this.use.live -= size
+      this.use.pooled += size
+      const list = free.get(key)
+      if (list) list.push(storage)
+      else free.set(key, [storage])
+    }
+    const storage = new Storage(resource, size, label, recycle)
     this.#acquired?.push(storage)
     return storage
   }
 
-  #create(size: number, label: string): GPUBuffer {
-    const buffer = this.device.createBuffer({
-      label,
-      size,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    })
-    this.#all.add(buffer)
+  #count<R extends Resource>(resource: R, size: number): R {
+    this.#all.set(resource, size)
     this.use.buffers++
     this.use.created++
     this.use.peak = Math.max(this.use.peak, this.use.live + this.use.pooled)
-    return buffer
+    return resource
   }
 
   /** Runs `body`; where it throws, gives back what it acquired. */
   releaseOnError<T>(body: () => T): T {
     const outer = this.#acquired
-    const acquired: Storage[] = []
+    const acquired: Acquired[] = []
     this.#acquired = acquired
     try {
       return body()
@@ -84,35 +124,26 @@ export class BufferPool {
     }
   }
 
-  // Takes back a storage that nothing uses any more.
-  readonly #recycle = (storage: Storage): void => {
-    if (!this.#all.has(storage.buffer)) return
-    this.use.live -= storage.size
-    this.use.pooled += storage.size
-    const list = this.#free.get(storage.size)
-    if (list) list.push(storage)
-    else this.#free.set(storage.size, [storage])
-  }
-
   /** Destroys the buffers that are kept for reuse. */
   trim(): void {
-    for (const [size, list] of this.#free)
-      for (const storage of list) {
+    for (const free of [this.#freeBuffers, this.#freeTextures]) {
+      for (const { resource, size } of [...free.values()].flat()) {
         this.use.pooled -= size
         this.use.buffers--
-        this.#all.delete(storage.buffer)
-        storage.buffer.destroy()
+        this.#all.delete(resource)
+        resource.destroy()
       }
-    this.#free.clear()
+      free.clear()
+    }
   }
 
   /** Destroys every buffer of the pool, in use or not. */
   destroy(): void {
     this.trim()
-    for (const buffer of this.#all) {
-      this.use.live -= buffer.size
+    for (const [resource, size] of this.#all) {
+      this.use.live -= size
       this.use.buffers--
-      buffer.destroy()
+      resource.destroy()
     }
     this.#all.clear()
   }

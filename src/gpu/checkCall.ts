@@ -1,5 +1,6 @@
 import { GpuValidationError } from './errors.ts'
 import type { GpuArray } from './gpuArray.ts'
+import { GpuImage } from './gpuImage.ts'
 import type { KernelInfo } from './kernelInfo.ts'
 
 /**
@@ -13,7 +14,7 @@ import type { KernelInfo } from './kernelInfo.ts'
 export function checkCall(
   id: string,
   info: KernelInfo,
-  buffers: Readonly<Record<string, GpuArray>>,
+  buffers: Readonly<Record<string, GpuArray | GpuImage>>,
   workgroups: readonly [number, number, number],
   limit: number,
 ): void {
@@ -39,12 +40,14 @@ export function checkCall(
 
 function conflict(
   info: KernelInfo,
-  buffers: Readonly<Record<string, GpuArray>>,
+  buffers: Readonly<Record<string, GpuArray | GpuImage>>,
   a: string,
   b: string,
 ): boolean {
   const [x, y] = [buffers[a]!, buffers[b]!]
-  if (x.storage.buffer !== y.storage.buffer) return false
+  if (x.storage.resource !== y.storage.resource) return false
+  // A kernel only reads an image.
+  if (x instanceof GpuImage || y instanceof GpuImage) return false
   const writes = [a, b].filter((name) => info.bindings[name]!.access === 'read_write').length
   if (writes < 2) return writes === 1
   return x.offset < y.offset + y.bindingSize && y.offset < x.offset + x.bindingSize

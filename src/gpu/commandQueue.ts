@@ -44,7 +44,7 @@ export class CommandQueue {
     const { buffer, byteOffset, byteLength } = data as Float32Array<ArrayBuffer>
     if (byteLength === 0) return
     if (this.isEmpty) {
-      this.device.queue.writeBuffer(storage.buffer, offset, buffer, byteOffset, byteLength)
+      this.device.queue.writeBuffer(storage.resource, offset, buffer, byteOffset, byteLength)
       return
     }
     // The device's own queue would take the data at once, before the commands that wait.
@@ -61,7 +61,7 @@ export class CommandQueue {
       kind: 'copy',
       source: staging,
       sourceOffset: 0,
-      target: storage.buffer,
+      target: storage.resource,
       targetOffset: offset,
       size: byteLength,
     })

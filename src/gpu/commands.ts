@@ -1,12 +1,11 @@
 import type { GpuArray } from './gpuArray.ts'
+import { GpuImage, PIXEL_BYTES } from './gpuImage.ts'
 import type { Pipeline, PipelineCache, PipelineKey } from './kernel.ts'
 
-interface Bound {
-  readonly binding: number
-  readonly buffer: GPUBuffer
-  readonly offset: number
-  readonly size: number
-}
+type Bound = { readonly binding: number } & (
+  | { readonly buffer: GPUBuffer; readonly offset: number; readonly size: number }
+  | { readonly texture: GPUTexture }
+)
 
 export interface DispatchCommand {
   readonly kind: 'dispatch'
@@ -32,20 +31,41 @@ export interface ClearCommand {
   readonly size: number
 }
 
+export interface ImageCommand {
+  readonly kind: 'copyToImage'
+  readonly source: GPUTexelCopyBufferInfo
+  readonly target: GPUTexture
+  /** Width and height of what is copied. */
+  readonly size: readonly [number, number]
+}
+
+/** The copy of a whole array into the first columns and rows of an image. */
+export function imageCommand(array: GpuArray, image: GpuImage, width: number): ImageCommand {
+  const { offset, storage, length } = array
+  const bytesPerRow = PIXEL_BYTES * width
+  return {
+    kind: 'copyToImage',
+    source: { buffer: storage.resource, offset, bytesPerRow },
+    target: image.storage.resource,
+    size: [width, length / 4 / width],
+  }
+}
+
 /** The copy of a whole array. */
 export function copyCommand(array: GpuArray, target: GPUBuffer, targetOffset: number): CopyCommand {
-  const { buffer: source } = array.storage
+  const { resource: source } = array.storage
   const { offset: sourceOffset, length } = array
   return { kind: 'copy', source, sourceOffset, target, targetOffset, size: length * 4 }
 }
 
 /** Work for the device, in the order in which it was recorded. */
-export type Command = DispatchCommand | CopyCommand | ClearCommand
+export type Command = DispatchCommand | CopyCommand | ImageCommand | ClearCommand
 
-/** Where an array lies, as a binding of a dispatch. */
-export function bind(binding: number, array: GpuArray): Bound {
+/** Where an array or image lies, as a binding of a dispatch. */
+export function bind(binding: number, array: GpuArray | GpuImage): Bound {
+  if (array instanceof GpuImage) return { binding, texture: array.storage.resource }
   const { storage, offset, bindingSize } = array
-  return { binding, buffer: storage.buffer, offset, size: bindingSize }
+  return { binding, buffer: storage.resource, offset, size: bindingSize }
 }
 
 type Encoded =
@@ -59,6 +79,7 @@ type Encoded =
       readonly workgroups: readonly [number, number, number]
     }
   | CopyCommand
+  | ImageCommand
   | ClearCommand
 
 /** The pass of a dispatch that gets one of its own, by the dispatch's place in the run. */
@@ -124,9 +145,10 @@ export class PreparedCommands {
       const id = [command.key.id, offset, ...command.bound.map(boundKey)].join('|')
       let group = groups.get(id)
       if (!group) {
-        const entries: GPUBindGroupEntry[] = command.bound.map(
-          ({ binding, buffer, offset, size }) => ({ binding, resource: { buffer, offset, size } }),
-        )
+        const entries: GPUBindGroupEntry[] = command.bound.map(({ binding, ...bound }) => ({
+          binding,
+          resource: 'texture' in bound ? bound.texture.createView() : bound,
+        }))
         if (command.params && uniforms)
           entries.push({
             binding: 0,
@@ -173,6 +195,8 @@ export class PreparedCommands {
       pass = undefined
       if (command.kind === 'clear')
         encoder.clearBuffer(command.buffer, command.offset, command.size)
+      else if (command.kind === 'copyToImage')
+        encoder.copyBufferToTexture(command.source, { texture: command.target }, command.size)
       else
         encoder.copyBufferToBuffer(
           command.source,
@@ -190,16 +214,17 @@ export class PreparedCommands {
   }
 }
 
-const bufferIds = new WeakMap<GPUBuffer, number>()
-let nextBufferId = 1
+const resourceIds = new WeakMap<GPUBuffer | GPUTexture, number>()
+let nextResourceId = 1
 
-function boundKey({ binding, buffer, offset, size }: Bound): string {
-  let id = bufferIds.get(buffer)
+function boundKey(bound: Bound): string {
+  const resource = 'texture' in bound ? bound.texture : bound.buffer
+  let id = resourceIds.get(resource)
   if (id === undefined) {
-    id = nextBufferId++
-    bufferIds.set(buffer, id)
+    id = nextResourceId++
+    resourceIds.set(resource, id)
   }
-  return `${binding}:${id}+${offset}/${size}`
+  return `${bound.binding}:${id}${'texture' in bound ? '' : `+${bound.offset}/${bound.size}`}`
 }
 
 function uniformKey(params: Uint8Array): string {

@@ -2,9 +2,10 @@ import { BufferPool, type MemoryUse } from './bufferPool.ts'
 import { checkCall } from './checkCall.ts'
 import type { KernelChoices } from './choices.ts'
 import { CommandQueue } from './commandQueue.ts'
-import { bind, copyCommand } from './commands.ts'
+import { bind, copyCommand, imageCommand } from './commands.ts'
 import { asGpuError, GpuAdapterError, GpuDeviceLostError, GpuError } from './errors.ts'
 import { checkHostArray, type DType, GpuArray, HOST_ARRAYS, type HostArray } from './gpuArray.ts'
+import { GpuImage } from './gpuImage.ts'
 import { type KernelCall, PipelineCache, packParams, pipelineKey } from './kernel.ts'
 import type { KernelInfo } from './kernelInfo.ts'
 import { dawnBackend, noAdapterMessage, openDawn } from './openDawn.ts'
@@ -46,7 +47,8 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
   })
-  return new Gpu(device, profileOf(adapter, navigator?.gpu ? 'browser' : dawnBackend()), options)
+  const backend = navigator?.gpu ? 'browser' : dawnBackend()
+  return new Gpu(device, profileOf(adapter, backend, entry.wgslLanguageFeatures), options)
 }
 
 /**
@@ -108,6 +110,16 @@ export class Gpu {
         throw new GpuError(`shape [${shape}] of ${label} holds ${size}, not a size`)
     const bytes = 4 * shape.reduce((a, b) => a * b, 1)
     return new GpuArray(dtype, shape, this.#pool.acquire(bytes, label))
+  }
+
+  /**
+   * An image with undefined contents.
+   *
+   * @throws GpuError when a side exceeds what the device allows
+   */
+  image(width: number, height: number, label = 'image'): GpuImage {
+    this.#check()
+    return new GpuImage(width, height, this.#pool.acquireImage(width, height, label))
   }
 
   /** Runs `body`; where it throws, all arrays that it made are given back. */
@@ -180,7 +192,7 @@ export class Gpu {
     this.#check()
     array.checkLive()
     const { storage, offset, bindingSize } = array
-    this.#queue.push({ kind: 'clear', buffer: storage.buffer, offset, size: bindingSize })
+    this.#queue.push({ kind: 'clear', buffer: storage.resource, offset, size: bindingSize })
   }
 
   /** Copies `source` into `target`, which must have the same length. */
@@ -190,7 +202,25 @@ export class Gpu {
       throw new GpuError(`copy of [${source.shape}] into [${target.shape}]`)
     source.checkLive()
     target.checkLive()
-    this.#queue.push(copyCommand(source, target.storage.buffer, target.offset))
+    this.#queue.push(copyCommand(source, target.storage.resource, target.offset))
+  }
+
+  /**
+   * Copies an array, seen as [., width, 4], into the first columns and rows of an image.
+   *
+   * @param width a multiple of 16
+   * @throws GpuError when the array does not fit
+   */
+  copyToImage(source: GpuArray<'f32'>, image: GpuImage, width: number): void {
+    this.#check()
+    const rows = source.length / 4 / width
+    if (width % 16 !== 0 || width > image.width || !Number.isInteger(rows) || rows > image.height)
+      throw new GpuError(
+        `copy of [${source.shape}] into an image [${image.shape}], ${width} pixels a row`,
+      )
+    source.checkLive()
+    image.checkLive()
+    this.#queue.push(imageCommand(source, image, width))
   }
 
   /** Destroys the buffers that are kept for reuse. */
@@ -202,7 +232,7 @@ export class Gpu {
   dispatch<K extends KernelInfo>(info: K, call: KernelCall<K>): void {
     this.#check()
     const key = pipelineKey(info, call.constants, call.conditions)
-    const buffers: Readonly<Record<string, GpuArray>> = call.buffers
+    const buffers: Readonly<Record<string, GpuArray | GpuImage>> = call.buffers
     const { maxComputeWorkgroupsPerDimension } = this.device.limits
     checkCall(key.id, info, buffers, call.workgroups, maxComputeWorkgroupsPerDimension)
     this.#queue.push({

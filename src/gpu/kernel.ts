@@ -1,7 +1,8 @@
 import { link } from 'wesl/core'
 import { GpuValidationError } from './errors.ts'
 import { shaderSources } from './generated/kernels.ts'
-import type { GpuArray } from './gpuArray.ts'
+import type { DType, GpuArray } from './gpuArray.ts'
+import { type GpuImage, IMAGE_FORMAT } from './gpuImage.ts'
 import type { KernelInfo } from './kernelInfo.ts'
 
 type Field<Name extends string, Value> = { readonly [N in Name]: Value }
@@ -9,9 +10,11 @@ type OrNothing<Key extends string, Names, T> = [Names] extends [never]
   ? { readonly [K in Key]?: undefined }
   : { readonly [K in Key]: T }
 
+type Bindable<Type extends DType | 'image'> = Type extends DType ? GpuArray<Type> : GpuImage
+
 /** The arguments of a kernel call: each name and type comes from the shader itself. */
 export type KernelCall<K extends KernelInfo> = {
-  readonly buffers: { readonly [B in keyof K['bindings']]: GpuArray<K['bindings'][B]['type']> }
+  readonly buffers: { readonly [B in keyof K['bindings']]: Bindable<K['bindings'][B]['type']> }
   /** Workgroups in x, y and z. */
   readonly workgroups: readonly [number, number, number]
 } & OrNothing<'params', keyof K['params'], { readonly [P in keyof K['params']]: number }> &
@@ -134,7 +137,9 @@ function layoutEntries(info: KernelInfo): GPUBindGroupLayoutEntry[] {
   const entries: GPUBindGroupLayoutEntry[] = Object.values(info.bindings).map((b) => ({
     binding: b.binding,
     visibility: GPUShaderStage.COMPUTE,
-    buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' },
+    ...(b.type === 'image'
+      ? { storageTexture: { access: 'read-only', format: IMAGE_FORMAT } }
+      : { buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' } }),
   }))
   if (info.paramsSize > 0)
     entries.push({

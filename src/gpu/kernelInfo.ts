@@ -7,7 +7,12 @@ export interface KernelInfo {
   readonly bindings: Readonly<
     Record<
       string,
-      { readonly binding: number; readonly access: 'read' | 'read_write'; readonly type: DType }
+      {
+        readonly binding: number
+        readonly access: 'read' | 'read_write'
+        /** Of an array's elements; `image` is a texture_storage_2d<rgba32float, read>. */
+        readonly type: DType | 'image'
+      }
     >
   >
   /** Fields of the uniform struct `params`; empty when the shader has none. */

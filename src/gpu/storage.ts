@@ -1,15 +1,15 @@
 import { GpuError } from './errors.ts'
 
-/** One device buffer with a count of the arrays that use it. */
-export class Storage {
+/** One device buffer, or texture, with a count of the arrays that use it. */
+export class Storage<R extends GPUBuffer | GPUTexture = GPUBuffer> {
   #uses = 1
 
   constructor(
-    readonly buffer: GPUBuffer,
+    readonly resource: R,
     readonly size: number,
-    /** What its user calls it; the buffer may have had another use before. */
+    /** What its user calls it; the resource may have had another use before. */
     readonly label: string,
-    private readonly recycle: (storage: Storage) => void,
+    private readonly recycle: (storage: Storage<R>) => void,
   ) {}
 
   get uses(): number {

@@ -12,7 +12,7 @@ import { thrown } from '../thrown.ts'
 const TOLERANCE = 1e-5
 
 const { gpu, wide, both } = await openDevices()
-const variants = [{}, { subgroups: false }, { vectorised: false }]
+const variants = [{}, { images: false }, { subgroups: false }, { vectorised: false }]
 
 /** Features that share a part of what varies in `x`, about the same mean. */
 function related(x: Float32Array, n: number, q: number, mean: number, seed: number): Float32Array {

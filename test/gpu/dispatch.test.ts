@@ -151,7 +151,7 @@ test('a workgroup larger than the device allows is refused with the kernel named
 
 test('what the device refuses when commands run is thrown by the call that waits, once', async () => {
   const y = gpu.empty('f32', [54321], 'gone')
-  y.storage.buffer.destroy()
+  y.storage.resource.destroy()
   for (const wait of [() => gpu.idle(), () => gpu.read(y)]) {
     fill(gpu, y, 3)
     const error = await thrown(wait)

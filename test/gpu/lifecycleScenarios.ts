@@ -30,7 +30,7 @@ async function brokenKernel(gpu: Gpu): Promise<void> {
 
 async function refusedCommand(gpu: Gpu): Promise<void> {
   const y = fill(gpu, 1000)
-  y.storage.buffer.destroy()
+  y.storage.resource.destroy()
   await gpu.idle()
 }
 
