@@ -20,10 +20,10 @@ export interface BenchCase {
   /** Bytes that must be read and written, where these bound it. */
   readonly bytes?: number
   /**
-   * Arithmetic instructions that must be executed, where they may bound a pass that has `bytes`: one
-   * for each element of a fused multiply-add, an addition, a comparison, a conversion.
+   * The arithmetic that must be done, without the memory, as a program, where it may bound a pass that
+   * has `bytes`.
    */
-  readonly instructions?: number
+  arithmetic?(): Promise<Program | undefined>
   /** The program to time first, then those that own what it reads. */
   record(): Promise<Program[]>
 }

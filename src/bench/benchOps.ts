@@ -13,7 +13,7 @@ import {
 import { losses } from './lossOps.ts'
 import { additions, batchNorms, optimiser, pools, reductions, relus } from './memoryOps.ts'
 import { convolutions, gramProducts, matrixProducts } from './productOps.ts'
-import { alternate, geometricMean } from './samples.ts'
+import { geometricMean, median, medianRatio, sampleInTurn } from './samples.ts'
 
 /** The families that can be measured, in the order in which they are. */
 export const benchOps: ReadonlyMap<string, BenchOp> = new Map(
@@ -48,9 +48,11 @@ export interface BenchRow {
   readonly percentOfPeak: number
   /** Time of the best copy of as many bytes, measured in turn with the pass. */
   readonly copyMs?: number
+  /** Median of the ratios of samples of the same round. */
   readonly ratioToCopy?: number
-  /** Time of the arithmetic that the pass needs, at one instruction a lane as the FMA ceiling has it. */
+  /** Time of the arithmetic that the pass needs, on registers, measured in turn too. */
   readonly arithmeticMs?: number
+  readonly ratioToArithmetic?: number
 }
 
 /** Geometric means over the shapes of an operation. */
@@ -118,10 +120,14 @@ async function measureGroup(
         owned.push(...programs)
         timed.push(programs[0]!)
       }
-      const { ms, copyMs } = bytes
-        ? await alternateWithCopy(gpu, timed, bytes, runs)
-        : { ms: await alternate(gpu, timed, runs), copyMs: undefined }
-      for (const [i, one] of cases.entries()) rows.push(rowOf(op, one, ms[i]!, copyMs, fma))
+      const arithmetic = await Promise.all(cases.map((one) => one.arithmetic?.()))
+      const roofs = arithmetic.filter((program) => program !== undefined)
+      owned.push(...roofs)
+      const samples = await sampleWithCopy(gpu, [...timed, ...roofs], bytes, runs)
+      for (const [i, one] of cases.entries()) {
+        const roof = arithmetic[i] && samples.programs[timed.length + roofs.indexOf(arithmetic[i])]
+        rows.push(rowOf(op, one, { own: samples.programs[i]!, copy: samples.copy, roof }, fma))
+      }
     }
     return rows
   } finally {
@@ -132,44 +138,56 @@ async function measureGroup(
   }
 }
 
-async function alternateWithCopy(
+/** Samples of programs and, in turn with them, of the best copy of so many bytes, if any. */
+async function sampleWithCopy(
   gpu: Gpu,
   programs: readonly Program[],
-  bytes: number,
+  bytes: number | undefined,
   runs: number,
-): Promise<{ ms: number[]; copyMs: number }> {
+): Promise<{ programs: number[][]; copy: number[] | undefined }> {
+  if (!bytes) return { programs: await sampleInTurn(gpu, programs, runs), copy: undefined }
   const arrays = copyArrays(gpu, bytes)
   const { variant } = await bestCopy(gpu, arrays, 1)
   const copy = await recordCopy(gpu, arrays, variant)
-  const times = await alternate(gpu, [...programs, copy], runs)
+  const samples = await sampleInTurn(gpu, [...programs, copy], runs)
   copy.dispose()
   for (const array of [arrays.x, arrays.y]) array.release()
   const copied = 8 * arrays.x.length
-  return { ms: times.slice(0, -1), copyMs: (times.at(-1)! * bytes) / copied }
+  return {
+    programs: samples.slice(0, -1),
+    copy: samples.at(-1)!.map((ms) => (ms * bytes) / copied),
+  }
+}
+
+/** Samples of a pass, of a copy of its bytes and of its arithmetic, round by round. */
+interface CaseSamples {
+  readonly own: readonly number[]
+  readonly copy: readonly number[] | undefined
+  readonly roof: readonly number[] | undefined
 }
 
 function rowOf(
   op: string,
-  { shape, pass, flops, bytes, instructions }: BenchCase,
-  ms: number,
-  copyMs: number | undefined,
+  { shape, pass, flops, bytes }: BenchCase,
+  { own, copy, roof }: CaseSamples,
   fma: FmaCeiling,
 ): BenchRow {
+  const ms = median(own)
   const named = { op, shape, pass, ms }
   if (flops !== undefined) {
     const gflops = flops / ms / 1e6
     return { ...named, gflops, bound: 'fma', percentOfPeak: (100 * gflops) / fma.gflops }
   }
-  const arithmeticMs = instructions && (2 * instructions) / fma.gflops / 1e6
-  const isArithmetic = !!arithmeticMs && arithmeticMs > copyMs!
+  const [copyMs, ratioToCopy] = [median(copy!), medianRatio(own, copy!)]
+  const row = { ...named, gbps: bytes! / ms / 1e6, copyMs, ratioToCopy }
+  if (!roof) return { ...row, bound: 'copy', percentOfPeak: 100 / ratioToCopy }
+  const [arithmeticMs, ratioToArithmetic] = [median(roof), medianRatio(own, roof)]
   return {
-    ...named,
-    gbps: bytes! / ms / 1e6,
-    bound: isArithmetic ? 'arithmetic' : 'copy',
-    percentOfPeak: (100 * (isArithmetic ? arithmeticMs : copyMs!)) / ms,
-    copyMs: copyMs!,
-    ratioToCopy: ms / copyMs!,
-    ...(arithmeticMs ? { arithmeticMs } : {}),
+    ...row,
+    arithmeticMs,
+    ratioToArithmetic,
+    bound: ratioToArithmetic < ratioToCopy ? 'arithmetic' : 'copy',
+    percentOfPeak: 100 / Math.min(ratioToCopy, ratioToArithmetic),
   }
 }
 

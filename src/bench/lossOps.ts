@@ -5,34 +5,12 @@ import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectives } from '../losses/registry.ts'
 import { BenchArrays } from './arrays.ts'
 import type { BenchCase, BenchGroup, BenchOp, BenchSizes } from './benchCase.ts'
+import { recordLossArithmetic } from './lossArithmetic.ts'
 
 const EXAMPLES = 256
 const CLASSES = 1000
 const F32 = 4
 const PASS = 'forward+backward'
-
-// One exponential and one log(1 + e), as shaders/lib/exp_log.wesl forms them.
-const EXP = 16
-const LOG1P = 11
-
-/**
- * Arithmetic instructions that a logit needs at least, forward and backward, with an exponential
- * formed once. Softmax: maximum, difference, exponential, sum; times 1/sum, minus target, times 1/N.
- */
-const SOFTMAX = 4 + EXP - 1 + 3
-const INSTRUCTIONS: Readonly<Record<string, number>> = {
-  softmax: SOFTMAX,
-  // The sum of all differences, and the spread target.
-  'label-smoothing': SOFTMAX + 2,
-  // The square summed, its gradient added.
-  'logit-penalty': SOFTMAX + 2,
-  // The square summed, the scale, g.u summed, and the gradient's projection in two.
-  'logit-norm': SOFTMAX + 5,
-  // |z|, max(z, 0), - z t, + log1p, sum; 1 / (1 + e) in two, e's side chosen in two, - t, times 1/N.
-  sigmoid: EXP + LOG1P + 11,
-  // Distance from its target chosen in two, weighted, squared and summed, times 1/N.
-  'squared-error': 5,
-}
 
 /** A loss of logits: reads them, writes their gradient. */
 function ofLogits(gpu: Gpu, arrays: BenchArrays, objective: Objective): BenchCase {
@@ -43,7 +21,7 @@ function ofLogits(gpu: Gpu, arrays: BenchArrays, objective: Objective): BenchCas
     shape: `${objective.name} ${EXAMPLES}x${CLASSES}`,
     pass: PASS,
     bytes: 2 * F32 * elements,
-    instructions: (INSTRUCTIONS[objective.name] ?? 0) * elements,
+    arithmetic: () => recordLossArithmetic(gpu, objective.name, elements),
     record: async () => {
       const { program } = await gpu.record(() => {
         const tape = new Tape(gpu)

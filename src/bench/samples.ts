@@ -23,14 +23,14 @@ export function geometricMean(values: readonly number[]): number {
 }
 
 /**
- * Median time in milliseconds of each program over `runs` rounds, one sample of each program a round,
- * after a round that warms up and says how often a program runs in a sample.
+ * Times in milliseconds of each program, one sample of each program in each of `runs` rounds, after a
+ * round that warms up and says how often a program runs in a sample.
  */
-export async function alternate(
+export async function sampleInTurn(
   gpu: Gpu,
   programs: readonly Program[],
   runs: number,
-): Promise<number[]> {
+): Promise<number[][]> {
   const subjects: { program: Program; repeats: number; asleep: number; samples: number[] }[] = []
   for (const program of programs) {
     await timeProgram(gpu, program)
@@ -46,5 +46,22 @@ export async function alternate(
       samples.push(ms)
       subject.asleep = Math.min(asleep, SLEPT * ms * repeats)
     }
-  return subjects.map(({ samples }) => median(samples))
+  return subjects.map(({ samples }) => samples)
+}
+
+/** Median time in milliseconds of each program over `runs` rounds. */
+export async function alternate(
+  gpu: Gpu,
+  programs: readonly Program[],
+  runs: number,
+): Promise<number[]> {
+  return (await sampleInTurn(gpu, programs, runs)).map(median)
+}
+
+/**
+ * The median of the ratios of samples that were taken in the same rounds: what slows the machine down
+ * for longer than a round cancels.
+ */
+export function medianRatio(samples: readonly number[], to: readonly number[]): number {
+  return median(samples.map((sample, round) => sample / to[round]!))
 }

@@ -125,14 +125,14 @@ function describe(adapter: string, { ceilings, rows, means }: BenchResult): stri
 const BOUNDS = {
   fma: 'the multiply-add ceiling',
   copy: 'a copy of the same bytes',
-  arithmetic: 'its arithmetic at the multiply-add rate',
+  arithmetic: 'its arithmetic',
 } as const
 
 /** Both bounds of a pass that has two. */
-function besideOf({ copyMs, ratioToCopy, arithmeticMs }: BenchRow): string {
+function besideOf({ copyMs, ratioToCopy, arithmeticMs, ratioToArithmetic }: BenchRow): string {
   if (!arithmeticMs) return ''
-  const copy = `copy ${copyMs!.toPrecision(3)} ms, ${ratioToCopy!.toFixed(1)} times that`
-  return ` (${copy}; arithmetic ${arithmeticMs.toPrecision(3)} ms)`
+  const copies = `${ratioToCopy!.toFixed(1)} copies of ${copyMs!.toPrecision(3)} ms`
+  return ` (${copies}, ${ratioToArithmetic!.toFixed(1)} times its arithmetic's ${arithmeticMs.toPrecision(3)} ms)`
 }
 
 function rateOf({ gflops, gbps }: BenchRow): string {

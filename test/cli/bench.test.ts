@@ -14,6 +14,7 @@ interface Row {
   copyMs?: number
   ratioToCopy?: number
   arithmeticMs?: number
+  ratioToArithmetic?: number
 }
 
 interface Report {
@@ -52,8 +53,13 @@ test('bench --json: ceilings, and rows of every family in its own unit', async (
     const expected = Math.exp(flops.reduce((sum, f) => sum + Math.log(f), 0) / flops.length)
     assert.ok(Math.abs(mean.gflops / expected - 1) < 1e-9, 'a geometric mean, up to rounding')
   }
-  const softmax = rows.find(({ shape }) => shape === 'softmax 256x1000')!
-  assert.ok(softmax.arithmeticMs! > 0)
+  // One sample: ratios of medians and medians of ratios are the same.
+  for (const row of rows.filter(({ op, gbps }) => op === 'losses' && gbps)) {
+    const [copies, arithmetics] = [row.ms / row.copyMs!, row.ms / row.arithmeticMs!]
+    assert.ok(Math.abs(row.ratioToCopy! / copies - 1) < 1e-9, row.shape)
+    assert.ok(Math.abs(row.ratioToArithmetic! / arithmetics - 1) < 1e-9, row.shape)
+    assert.ok(Math.abs((row.percentOfPeak * Math.min(copies, arithmetics)) / 100 - 1) < 1e-9)
+  }
 })
 
 interface ModelReport {
