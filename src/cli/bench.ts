@@ -1,6 +1,7 @@
 import process from 'node:process'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BenchResult, type BenchRow, benchOps, runBench } from '../bench/benchOps.ts'
+import { geometricMean } from '../bench/samples.ts'
 import { type Architecture, architectures } from '../nn/resnet.ts'
 import { runModel } from './benchModel.ts'
 import { Progress } from './progress.ts'
@@ -43,6 +44,7 @@ interface Options {
   readonly width: number
   readonly runs: number
   readonly unsafeFast?: boolean
+  readonly both?: boolean
   readonly json?: boolean
 }
 
@@ -65,6 +67,7 @@ export function benchCommand(): Command {
     .option('--no-cold', 'leave out the first steps of new processes')
     .option('--first-step', 'take one step of the network only, and tell when it ended')
     .option('--unsafe-fast', "turn the driver's index clamping off")
+    .option('--both', 'time the kernels a second time without index clamping, and compare')
     .option('--json', 'print one JSON object')
     .action(run)
 }
@@ -73,24 +76,82 @@ async function run(options: Options, command: Command): Promise<void> {
   const { model } = options
   if (model) return runModel({ ...options, arch: model })
   if (options.firstStep) command.error('error: --first-step needs --model')
-  const gpu = await openTunedGpu({ unsafeFast: !!options.unsafeFast })
+  if (options.unsafeFast && options.both)
+    command.error('error: --unsafe-fast and --both are given, expected one of them')
   const progress = new Progress()
   try {
-    const task = progress.task('Benchmarks', 1, 'shapes')
+    const robustness = !options.unsafeFast
+    const { device, result } = await measure(options, progress, robustness)
+    const fast = options.both ? await measure(options, progress, false) : undefined
+    const unclamped = fast && compare(result, fast.result)
+    progress.stop()
+    const report = { device, robustness, ...result, ...(unclamped ? { unclamped } : {}) }
+    process.stdout.write(
+      options.json
+        ? `${JSON.stringify(report)}\n`
+        : `${describe(device.adapter, result)}${unclamped ? describeUnclamped(unclamped) : ''}`,
+    )
+  } finally {
+    progress.stop()
+  }
+}
+
+async function measure(options: Options, progress: Progress, robustness: boolean) {
+  const gpu = await openTunedGpu({ unsafeFast: !robustness })
+  try {
+    const task = progress.task(
+      robustness ? 'Benchmarks' : 'Benchmarks without index clamping',
+      1,
+      'shapes',
+    )
     const { adapter, driver, backend, software } = gpu.profile
     const result = await runBench(gpu, {
       ...options,
       onProgress: (done, total, next) => task.update(done, next || undefined, total),
     })
-    progress.stop()
-    const device = { adapter, driver, backend, software }
-    const robustness = !options.unsafeFast
-    const report = { device, robustness, ...result }
-    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : describe(adapter, result))
+    task.end()
+    return { device: { adapter, driver, backend, software }, result }
   } finally {
-    progress.stop()
     gpu.close()
   }
+}
+
+/** A pass with the driver's index clamping and without. */
+interface Unclamped {
+  readonly op: string
+  readonly shape: string
+  readonly pass: string
+  readonly ms: number
+  readonly unclampedMs: number
+}
+
+function compare(clamped: BenchResult, unclamped: BenchResult): Unclamped[] {
+  return clamped.rows.map(({ op, shape, pass, ms }, i) => ({
+    op,
+    shape,
+    pass,
+    ms,
+    unclampedMs: unclamped.rows[i]!.ms,
+  }))
+}
+
+function describeUnclamped(rows: readonly Unclamped[]): string {
+  const names = [...new Set(rows.map(({ op }) => op))]
+  const line = (label: string, { ms, unclampedMs }: Pick<Unclamped, 'ms' | 'unclampedMs'>) =>
+    `${label} ${ms.toPrecision(3).padStart(8)} ms ${unclampedMs.toPrecision(3).padStart(8)} ms ${(unclampedMs / ms).toFixed(2).padStart(6)}`
+  const labelOf = ({ op, shape, pass }: Unclamped) => `${op} ${shape} ${pass}`
+  const width = Math.max(...rows.map((row) => labelOf(row).length))
+  const means = names.map((name) => {
+    const ratios = rows.flatMap(({ op, ms, unclampedMs }) => (op === name ? unclampedMs / ms : []))
+    return `${name}: ${geometricMean(ratios).toFixed(2)}`
+  })
+  return [
+    '',
+    'Time with index clamping, without it, and their ratio',
+    ...rows.map((row) => line(labelOf(row).padEnd(width), row)),
+    `Geometric means of the ratios: ${means.join(', ')}`,
+    '',
+  ].join('\n')
 }
 
 function describe(adapter: string, { ceilings, rows, means }: BenchResult): string {

@@ -62,6 +62,22 @@ test('bench --json: ceilings, and rows of every family in its own unit', async (
   }
 })
 
+test('bench --both compares each pass with and without index clamping', async () => {
+  const args = ['bench', '--ops', 'relu,matmul', '--both', ...TINY]
+  const end = await runCli([...args, '--json'])
+  assert.is(end.code, 0, end.stderr)
+  const { rows, unclamped } = JSON.parse(end.stdout) as Report & {
+    unclamped: { shape: string; ms: number; unclampedMs: number }[]
+  }
+  assert.equal(
+    unclamped.map(({ shape, ms }) => [shape, ms]),
+    rows.map(({ shape, ms }) => [shape, ms]),
+  )
+  for (const { ms, unclampedMs } of unclamped) assert.ok(unclampedMs > 0 && unclampedMs !== ms)
+  const text = await runCli(args)
+  assert.match(text.stdout, /Geometric means of the ratios: matmul: \d\.\d\d, relu: \d\.\d\d\n/)
+})
+
 interface ModelReport {
   step: Record<'ms' | 'hostMs' | 'dispatches' | 'submissions', number> &
     Record<'bindGroupsCreated' | 'buffersCreated' | 'pipelinesCreated', number>
