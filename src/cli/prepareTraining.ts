@@ -1,5 +1,5 @@
 import { inputSize } from '../data/imageInput.ts'
-import type { ImageDataset } from '../data/imageSource.ts'
+import { type ImageDataset, withBackground } from '../data/imageSource.ts'
 import { openImageDataset } from '../data/registry.ts'
 import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
@@ -101,21 +101,27 @@ export async function prepareTraining(
   const variant = (settings.variant ??
     (settings.set as Settings | undefined)?.variant ??
     'paper') as 'paper' | 'released'
-  const objective = usage(() => instantiate(definition, dataset.classes, set, { variant }))
+  const objective = usage(() =>
+    instantiate(definition, dataset.classes, set, {
+      variant,
+      background: settings.background === true,
+    }),
+  )
   const config = usage(() => configOf(settings, given, objective, dataset))
   if (!options.overwrite) await refuseOther(folder, config)
   return { folder, dataset, objective, config }
 }
 
 /** Opens a data set whose files are treated as the settings say. */
-export function openImages(
+export async function openImages(
   name: string,
-  { onBadImage, exifOrientation }: Settings,
+  { onBadImage, exifOrientation, background }: Settings,
 ): Promise<ImageDataset> {
-  return openImageDataset(name, {
+  const dataset = await openImageDataset(name, {
     exifOrientation: exifOrientation === true,
     ...(onBadImage === 'refuse' ? { onProblem: refuse } : {}),
   })
+  return background === true ? withBackground(dataset) : dataset
 }
 
 function refuse(problem: Error): never {
@@ -132,14 +138,12 @@ function usage<T>(body: () => T): T {
 
 async function fromConfig(folder: string, config: CompleteConfig): Promise<PreparedRun> {
   const dataset = await openImages(config.dataset, config)
-  const { hyperparameters, variant } = config
+  const { hyperparameters, variant, background } = config
   const objective = instantiate(
     objectiveNamed(config.objective),
     dataset.classes,
     hyperparameters,
-    {
-      variant,
-    },
+    { variant, background },
   )
   return { folder, dataset, objective, config }
 }

@@ -31,6 +31,10 @@ export const trainSettings = {
   loss: { kind: 'text', help: 'softmax, label-smoothing, ... or a combination' },
   set: { kind: 'table', help: 'a hyperparameter of the loss' },
   variant: { kind: ['paper', 'released'], help: 'where the paper and its code differ' },
+  background: {
+    kind: 'boolean',
+    help: 'class 0 is no image’s, as in the authors’ code; labels count from 1 (D8)',
+  },
   arch: { kind: Object.keys(architectures), help: 'network' },
   width: { kind: 'number', help: 'factor of every channel count' },
   stem: { kind: stems, help: 'first layers; small: 3x3, no pool' },

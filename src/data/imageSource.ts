@@ -65,6 +65,26 @@ export class BadImageError extends Error {
   }
 }
 
+/**
+ * A data set whose class 0 is a background class that no image is of, as the authors' code has it for ImageNet: K + 1
+ * classes, labels counted from 1.
+ */
+export function withBackground(dataset: ImageDataset): ImageDataset {
+  const shifted = (source: ImageSource): ImageSource => ({
+    count: source.count,
+    labels: source.labels.map((label) => label + 1),
+    load: (index) => source.load(index),
+  })
+  const { classes, classNames, train, test } = dataset
+  return {
+    ...dataset,
+    classes: classes + 1,
+    classNames: ['background', ...classNames],
+    train: shifted(train),
+    test: test && shifted(test),
+  }
+}
+
 type Shape = Pick<Dataset, 'height' | 'width' | 'channels'>
 
 /**

@@ -29,6 +29,11 @@ export interface TrainConfig {
   readonly hyperparameters: Readonly<Record<string, number>>
   /** Where the paper's text and its authors' code differ. Default paper. */
   readonly variant?: Variant
+  /**
+   * Whether class 0 is the background class of the authors' code (D8): labels are counted from 1, no image has label
+   * 0, and what is evaluated leaves it out. Default false.
+   */
+  readonly background?: boolean
   /** Data set as it was asked for, with the number of its training images. */
   readonly dataset: string
   readonly trainImages: number
@@ -119,6 +124,7 @@ export function completeConfig(config: TrainConfig): CompleteConfig {
   const given = Object.entries(config).filter(([, value]) => value !== undefined)
   return {
     variant: 'paper',
+    background: false,
     arch: 'resnet50',
     stem: 'imagenet',
     pool: 'torchvision',

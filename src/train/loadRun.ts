@@ -23,6 +23,8 @@ export interface LoadedRun {
 /**
  * Loads a run's network.
  *
+ * @param background whether class 0 of the weights is a background class, though the run does not say so
+ *
  * @throws Error naming the folder where it holds no run or no weights yet, or the file that does not
  *   fit the configuration
  */
@@ -39,7 +41,10 @@ export async function loadRun(
   if (!classes) throw new Error(`${file} has no tensor fc.bias`)
   const { hyperparameters, variant } = config
   const definition = objectiveNamed(config.objective)
-  const objective = instantiate(definition, classes, hyperparameters, { variant, background })
+  const objective = instantiate(definition, classes, hyperparameters, {
+    variant,
+    background: background || config.background,
+  })
   const model = networkOf(config, classes, objective)
   model.parameters.allocate(gpu, 0)
   try {

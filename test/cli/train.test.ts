@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readSafetensors } from '../../src/data/safetensors.ts'
+import { readSafetensors, writeSafetensors } from '../../src/data/safetensors.ts'
 import { assertRefusals, type Refusal, runCli, temporaryFolder, tinyDataset } from './runCli.ts'
 
 // Six steps an epoch of 48 images.
@@ -148,6 +148,38 @@ test('wrong usage exits with 2 and names the setting, a wrong file or folder wit
     [['train', '--dataset', 'cats'], 1, /cats/],
   ]
   await assertRefusals(cases)
+})
+
+test('a background class (D8): labels from 1, a class more, none of it in evaluation', async () => {
+  const folder = await temporaryFolder()
+  const dataset = ['--dataset', `idx:${await tinyDataset()}`, '--hold-out', '8']
+  const size = ['--width', '0.0625', '--batch', '8', '--steps', '6', '--ema', '0']
+  const train = async (name: string, ...more: string[]) => {
+    const run = path.join(folder, name)
+    const args = ['train', ...dataset, ...size, '--loss', 'sigmoid', '--out', run, '--json']
+    const end = await runCli([...args, ...more])
+    assert.is(end.code, 0, end.stderr)
+    const { tensors } = await readSafetensors(path.join(run, 'weights.safetensors'))
+    return { run, report: JSON.parse(end.stdout), bias: tensors.get('fc.bias')! }
+  }
+  const plain = await train('plain')
+  const { run, report, bias } = await train('background', '--background', 'true')
+  assert.equal(bias.shape, [plain.bias.shape[0]! + 1])
+  const evaluated = await runCli(['eval', run, '--json'])
+  assert.is(evaluated.code, 0, evaluated.stderr)
+  assert.is(JSON.parse(evaluated.stdout).top1, report.top1)
+  // A thousand logits more for class 0 change no rank and no probability.
+  const file = path.join(run, 'weights.safetensors')
+  const { tensors, metadata } = await readSafetensors(file)
+  const raised = Float32Array.from(bias.data as Float32Array, (b, i) => (i === 0 ? 1000 : b))
+  const changed = new Map(tensors).set('fc.bias', { ...bias, data: raised })
+  await writeSafetensors(file, changed, metadata)
+  const again = await runCli(['eval', run, '--json'])
+  assert.is(again.code, 0, again.stderr)
+  // In float64, less what 1,000 takes of its digits when the others are taken apart from it.
+  const before = JSON.parse(evaluated.stdout)
+  for (const [key, value] of Object.entries(JSON.parse(again.stdout)))
+    assert.ok(value === before[key] || Math.abs((value as number) / before[key] - 1) < 1e-10, key)
 })
 
 test.run()
