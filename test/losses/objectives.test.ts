@@ -113,6 +113,35 @@ test('cosine softmax: zero features and zero weights have similarity 0 and finit
   gpu.close()
 })
 
+test('a loss of logits and its gradient are two dispatches, and one more times a factor', async () => {
+  const gpu = await openGpu()
+  const logits = new Tensor(gpu.upload('f32', [2, 4], hashValues(8, 5)), true)
+  const target = { labels: gpu.upload('u32', [2], Uint32Array.of(1, 3)) }
+  const record = (factor?: number) =>
+    gpu.record(() => {
+      const tape = new Tape(gpu)
+      tape.backward(
+        instantiate(objectiveNamed('softmax'), 4).loss(tape, logits, target),
+        factor === undefined ? {} : { factor },
+      )
+      return logits.gradient!
+    })
+  const whole = await record()
+  assert.equal(whole.program.kernels, ['loss_softmax_cross_entropy', 'loss_mean'])
+  whole.program.run()
+  const gradient = await gpu.read(whole.result)
+  logits.gradient = undefined
+  const half = await record(0.5)
+  assert.equal(half.program.kernels.slice(2), ['loss_scale_in_place'])
+  half.program.run()
+  // Halving is exact.
+  assert.equal(
+    await gpu.read(half.result),
+    gradient.map((g) => g / 2),
+  )
+  gpu.close()
+})
+
 test('logit normalisation: the gradient at zero logits is that of a constant norm of 1e-6', async () => {
   const gpu = await openGpu()
   const tau = 0.5
