@@ -80,7 +80,10 @@ async function tables(out: string): Promise<string[]> {
   assert.equal([runs, done], [4, 4])
   const read = (name: string) => readFile(path.join(path.dirname(report), name), 'utf8')
   const markdown = (await read('tables.md')).replace(/^- Command: .*$/m, '')
-  return [await read('runs.csv'), await read('cka.csv'), markdown]
+  const cka = await read('cka.csv')
+  assert.match(cka, '\nsoftmax-seed1,softmax-seed1 at initialisation,layer1.0,layer1.0,')
+  assert.not.match(cka, 'squared-error-seed1 at initialisation')
+  return [await read('runs.csv'), cka, markdown]
 }
 
 test('a plan says what is left, how long it takes and how much disk', async () => {

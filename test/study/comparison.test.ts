@@ -6,6 +6,7 @@ import type { Dataset } from '../../src/data/dataset.ts'
 import type { ImageDataset } from '../../src/data/imageSource.ts'
 import { studyFigures } from '../../src/study/comparison/figures.ts'
 import { paperFindings } from '../../src/study/comparison/findings.ts'
+import { meanInitialCka } from '../../src/study/comparison/meanCka.ts'
 import { studyMarkdown, studyPage } from '../../src/study/comparison/page.ts'
 import type { RunRecord } from '../../src/study/comparison/records.ts'
 import { ckaCsv, runsCsv } from '../../src/study/comparison/runsCsv.ts'
@@ -18,7 +19,7 @@ import {
 import { summarise } from '../../src/study/comparison/summary.ts'
 import { studyTables } from '../../src/study/comparison/tables.ts'
 import { readTwinResults } from '../../src/study/comparison/twinResults.ts'
-import { partnersOf } from '../../src/study/plan/comparison.ts'
+import { initialName, meetsInitial, partnersOf } from '../../src/study/plan/comparison.ts'
 import type { StudyData } from '../../src/study/plan/oneRun.ts'
 import { type PlannedRun, plannedRuns } from '../../src/study/plan/plannedRuns.ts'
 import { parseStudy } from '../../src/study/plan/studyFile.ts'
@@ -128,14 +129,17 @@ function record(run: PlannedRun, sign = 1): RunRecord {
     },
     transfer: { digits: transfer, cards: transfer },
     trajectory: [2, 4].map((epoch) => ({ epoch, train: (r2 * epoch) / 4, test: null })),
-    cka: partnersOf(data, runs, run).map((other) => ({
+    cka: [
+      ...partnersOf(data, runs, run).map(({ id, objective }) => ({ id, name: objective.name })),
+      ...(meetsInitial(data, run) ? [{ id: initialName(run), name: '' }] : []),
+    ].map((other) => ({
       a: run.id,
       b: other.id,
       layersA: layerNames,
       layersB: layerNames,
       matrix: layerNames.map((_, i) =>
         layerNames.map((__, j) => {
-          const late = other.objective.name === objective.name || i < 13 ? 0 : 0.4
+          const late = other.name === objective.name || i < 13 ? 0 : 0.4
           return 0.95 - late - 0.03 * Math.abs(i - j) + noise(i)
         }),
       ),
@@ -228,10 +232,29 @@ test('the twin stands beside, and a file that is none is refused', async () => {
   assert.match(message, 'is not what reference/twinStudy.py writes')
 })
 
+test('CKA with the network at initialisation is the mean over the first objective’s seeds', () => {
+  const [softmax, other] = summary.objectives
+  const { matrix } = meanInitialCka(softmax!)!
+  const own = softmax!.records.map(({ cka }) => cka.at(-1)!.matrix[16]![3]!)
+  assert.is(own.length, 3)
+  assert.is(matrix[16]![3], own.reduce((sum, value) => sum + value) / 3)
+  assert.is(meanInitialCka(other!), undefined)
+})
+
 test('all figures are drawn, and the page needs nothing from outside', async () => {
   const figures = await studyFigures(summary)
   const names = figures.flatMap((figure) => figure.figures.map(({ name }) => name))
-  for (const name of ['1', '2a-squared-error', '2b-avgpool', '3', '4', '5a', '5b', 'e4-train'])
+  for (const name of [
+    '1',
+    '2a-squared-error',
+    '2a-initialisation',
+    '2b-avgpool',
+    '3',
+    '4',
+    '5a',
+    '5b',
+    'e4-train',
+  ])
     assert.ok(names.includes(`figure-${name}`), `${names}`)
   const report = {
     summary,
@@ -250,7 +273,7 @@ test('a line of CSV for every number', async () => {
   const lines = runsCsv(records).trim().split('\n')
   assert.match(lines[1]!, /^softmax-seed1,softmax,1,,top1,,0\.\d+,$/)
   assert.ok(lines.includes('cosine-softmax-tau0.01-seed1,cosine-softmax,1,tau=0.01,knn_k,cards,3,'))
-  assert.is(ckaCsv(records).trim().split('\n').length, 1 + 27 * 9 * 17 * 17)
+  assert.is(ckaCsv(records).trim().split('\n').length, 1 + (27 * 9 + 3) * 17 * 17)
 })
 
 test('a study without a finished run has no report', async () => {

@@ -5,7 +5,7 @@ import { covering, index, layerAxis } from '../report/layerFigures.ts'
 import { lineFigure } from '../report/lineFigure.ts'
 import { objectiveStyles } from '../report/theme.ts'
 import { matrixFigure } from './matrixFigure.ts'
-import { meanCka, pairsOfRuns } from './meanCka.ts'
+import { meanCka, meanInitialCka, pairsOfRuns } from './meanCka.ts'
 import { indexAxis, type PointGroup, percentAxis, scatterFigure } from './scatterFigure.ts'
 import type { Estimate } from './statistics.ts'
 import type { StudyFigure, Styles } from './studyFigure.ts'
@@ -104,11 +104,18 @@ async function layerCkaFigure(summary: StudySummary): Promise<StudyFigure | unde
       await draw(`figure-2a-${other.name}`, (compact) => ckaHeatMap(found, names, compact)),
     )
   }
+  const initial = meanInitialCka(first!)
+  if (initial) {
+    const names = { a: first!.label, b: `${first!.label}, at initialisation` }
+    figures.push(
+      await draw('figure-2a-initialisation', (compact) => ckaHeatMap(initial, names, compact)),
+    )
+  }
   if (figures.length === 0) return undefined
   return {
     title: `As the paper’s Figure 2a: CKA between the layers of ${first!.label} and of each objective.`,
     caption:
-      'Networks of different seeds; means over the seeds. The paper’s second control, a network at its start, is left out.',
+      'Networks of different seeds, and each network with the one that its training began with, whose batch norm has moments of the training images; means over the seeds.',
     figures,
   }
 }

@@ -1,7 +1,8 @@
+import { initialName } from '../plan/comparison.ts'
 import { isDefined } from '../report/format.ts'
 import type { CkaComparison } from '../studyResult.ts'
 import type { RunRecord } from './records.ts'
-import type { StudySummary } from './summary.ts'
+import type { ObjectiveSummary, StudySummary } from './summary.ts'
 
 /** A comparison of two runs by their objectives. */
 interface PairOfRuns {
@@ -36,6 +37,19 @@ export function meanCka(
     if (names[0] === a && names[1] === b) return [comparison]
     return names[0] === b && names[1] === a ? [transposed(comparison)] : []
   })
+  return meanOf(found, a, b)
+}
+
+/**
+ * The mean over an objective's runs of the CKA with their own networks at initialisation; undefined where none was
+ * compared.
+ */
+export function meanInitialCka({ name, records }: ObjectiveSummary): CkaComparison | undefined {
+  const found = records.flatMap(({ run, cka }) => cka.filter(({ b }) => b === initialName(run)))
+  return meanOf(found, name, `${name} at initialisation`)
+}
+
+function meanOf(found: readonly CkaComparison[], a: string, b: string): CkaComparison | undefined {
   const [first] = found
   if (!first) return undefined
   const matrix = first.matrix.map((row, i) =>

@@ -15,7 +15,7 @@ export interface EpochSeparation {
 export interface RunRecord extends RunResults {
   readonly run: PlannedRun
   readonly trajectory: readonly EpochSeparation[]
-  /** With other runs; `a` and `b` are runs. Empty where it is not compared yet. */
+  /** With other runs, or its own beginning; `a` and `b` are runs, or `initialName`. Empty where it is not compared yet. */
   readonly cka: readonly CkaComparison[]
 }
 

@@ -1,5 +1,7 @@
 import path from 'node:path'
 import type { Gpu } from '../../gpu/gpu.ts'
+import { initialNetwork } from '../../train/initialNetwork.ts'
+import { MemoryInput } from '../../train/input.ts'
 import { loadRun } from '../../train/loadRun.ts'
 import { analyse, type NamedModel } from '../analyse.ts'
 import type { CkaComparison } from '../studyResult.ts'
@@ -30,17 +32,38 @@ export function partnersOf(
   )
 }
 
+/** What a comparison calls the network that a run's training began with. */
+export function initialName(run: PlannedRun): string {
+  return `${run.id} at initialisation`
+}
+
+/**
+ * Whether a run is also compared with its network at initialisation, the second control of Figure 2a: those of the
+ * first objective are, which the others are compared with there.
+ */
+export function meetsInitial({ study }: StudyData, run: PlannedRun): boolean {
+  const { objectives, analysis } = study
+  const isMain = Object.keys(run.swept).length === 0
+  return analysis.ckaImages > 0 && isMain && run.objective.name === objectives[0]
+}
+
 function comparisonFile(out: string, run: PlannedRun): string {
   return path.join(runFolderOf(out, run), 'cka.json')
 }
 
 function comparisonInputs(
-  { study }: StudyData,
+  data: StudyData,
   run: PlannedRun,
   partners: readonly PlannedRun[],
 ): unknown {
-  const { ckaImages } = study.analysis
-  return { config: run.config, partners: partners.map(({ config }) => config), ckaImages }
+  const { ckaImages } = data.study.analysis
+  const initial = meetsInitial(data, run) ? { initial: true } : {}
+  return {
+    config: run.config,
+    partners: partners.map(({ config }) => config),
+    ckaImages,
+    ...initial,
+  }
 }
 
 /** A run's comparison where it is there, for these configurations. */
@@ -52,7 +75,7 @@ export function finishedComparison(
   return readStage(comparisonFile(data.out, run), comparisonInputs(data, run, partners))
 }
 
-/** Compares a run's layers with those of its partners, all of which are trained. */
+/** Compares a run's layers with those of its partners, all of which are trained, and of its own beginning. */
 export async function compareRun(
   gpu: Gpu,
   data: StudyData,
@@ -69,6 +92,18 @@ export async function compareRun(
         for (const each of [run, ...partners]) {
           const { model } = await loadRun(gpu, runFolderOf(data.out, each))
           models.push({ name: each.id, model })
+        }
+        if (meetsInitial(data, run)) {
+          const loaded = await loadRun(gpu, runFolderOf(data.out, run))
+          const images = () => new MemoryInput(gpu, data.dataset, data.dataset.train)
+          try {
+            const model = await initialNetwork(gpu, loaded, images, {
+              batch: run.config.microBatch,
+            })
+            models.push({ name: initialName(run), model })
+          } finally {
+            loaded.model.parameters.release()
+          }
         }
         const { cka } = await analyse(
           gpu,

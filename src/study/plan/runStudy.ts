@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { FolderInUseError, lockFolder } from '../../data/folderLock.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { TrainingInterrupted } from '../../train/trainer.ts'
-import { compareRun, finishedComparison, partnersOf } from './comparison.ts'
+import { compareRun, finishedComparison, meetsInitial, partnersOf } from './comparison.ts'
 import { finishedRun, type RunHooks, type StudyData, takeRun } from './oneRun.ts'
 import type { PlannedRun } from './plannedRuns.ts'
 
@@ -67,7 +67,7 @@ function jobsOf(data: StudyData, runs: readonly PlannedRun[], asked: readonly Pl
   }))
   const comparing = asked.flatMap((run) => {
     const partners = partnersOf(data, runs, run)
-    if (partners.length === 0) return []
+    if (partners.length === 0 && !meetsInitial(data, run)) return []
     return {
       name: `comparison of ${run.id}`,
       run,
