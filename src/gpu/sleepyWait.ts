@@ -13,7 +13,7 @@ export class SleepyWait {
   /** Milliseconds for a unit of work. */
   #fastest = 0
 
-  constructor(private readonly gpu: Gpu) {}
+  constructor(private readonly gpu: Pick<Gpu, 'flush' | 'submitted'>) {}
 
   /**
    * Runs what was recorded and waits until the device has done it.
