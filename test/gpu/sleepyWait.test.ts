@@ -31,4 +31,14 @@ test('asks for the end of work only when most of the time expected of it has pas
   assert.ok(gpu.asked[2]! >= 0.4 * 59 - 1, `half the work: asked after ${gpu.asked[2]} ms`)
 })
 
+test('sleeps less after it slept for too long', async () => {
+  const slow = device(100)
+  const wait = new SleepyWait(slow)
+  await wait.idle(1)
+  slow.submitted = async () => {}
+  const [second, third] = [await wait.idle(1), await wait.idle(1)]
+  assert.ok(second >= 79, `slept ${second} ms`)
+  assert.ok(third < 0.8 * second, `slept ${second} ms, then ${third} ms`)
+})
+
 test.run()
