@@ -7,14 +7,17 @@ import {
   convolutionPasses,
 } from '../autograd/convolutionVariant.ts'
 import { convolutionShape } from '../autograd/ops/conv2d.ts'
-import { timeProgram } from '../gpu/deviceTime.ts'
+import { profileProgram, timeProgram } from '../gpu/deviceTime.ts'
+import { elementwiseCall } from '../gpu/elementwise.ts'
+import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
+import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { Program } from '../gpu/program.ts'
 import { BenchArrays } from './arrays.ts'
 import type { BenchSizes } from './benchCase.ts'
 import { type HostConvolution, sampleConvolution } from './convolutionSamples.ts'
 import { resnetConvolutions } from './resnetShapes.ts'
-import { alternate } from './samples.ts'
+import { median } from './samples.ts'
 
 /** What was found for one pass over one class of shapes. */
 export interface Picked {
@@ -46,7 +49,9 @@ const TOLERANCE = 1e-5
 const WORTH = 0.05
 /** A variant whose first run takes so much longer than the best first run is not timed again. */
 const HOPELESS = 1.3
-const RUNS = 5
+const RUNS = 7
+/** Values that are written before each run, so that caches hold as little of its operands as in a training step. */
+const SWEPT = 2 ** 23
 
 /** ResNet-50's distinct convolutions, and its last layer. */
 export function resnetShapes(sizes: BenchSizes, classes: number): ConvolutionShape[] {
@@ -70,6 +75,7 @@ function products(s: ConvolutionShape): number {
 /**
  * Finds the fastest variant of each pass for each class of the shapes given.
  *
+ * Each is timed with its operands out of the caches, as far as that goes, since in a training step they are.
  * Options are changed one at a time, from those chosen by shape, and kept while that saves time. The variant chosen by
  * shape is first compared with drawn elements in float64, each other with its bits: one that gives others is not taken, so
  * that tuning changes no result.
@@ -133,8 +139,10 @@ async function tunePass(
   const dy = arrays.uniform([s.batch, s.outHeight, s.outWidth, s.outChannels])
   const of = { forward: dy, 'backward-data': x, 'backward-weights': w }[pass]
   const result = arrays.keep(gpu.empty('f32', of.shape, 'result'))
+  const swept = arrays.keep(gpu.empty('f32', [SWEPT], 'swept'))
   const record = async (variant: ConvolutionVariant): Promise<Candidate> => {
     const { program } = await gpu.record(() => {
+      sweep(gpu, swept)
       if (pass === 'forward') convolve(gpu, shape, { x, w, y: result }, variant)
       else if (pass === 'backward-data')
         convolveBackwardData(gpu, shape, { dy, w, dx: result }, variant)
@@ -173,11 +181,7 @@ async function tunePass(
       }
       const hopeful = await promising(gpu, [best.candidate, ...fresh])
       const inTurn = [...new Set([usual, best.candidate, ...hopeful])]
-      const times = await alternate(
-        gpu,
-        inTurn.map(({ program }) => program),
-        RUNS,
-      )
+      const times = await sampleInTurn(gpu, inTurn, RUNS)
       const timeOf = (candidate: Candidate) => times[inTurn.indexOf(candidate)]!
       const usualMs = timeOf(usual)
       const before = best.candidate
@@ -201,10 +205,34 @@ async function tunePass(
 
 /** Those whose second run is not much slower than the fastest one's. */
 async function promising(gpu: Gpu, candidates: readonly Candidate[]): Promise<Candidate[]> {
-  const times: number[] = []
-  for (const { program } of candidates) times.push(await timeProgram(gpu, program))
+  const times = await sampleInTurn(gpu, candidates, 1)
   const fastest = Math.min(...times)
   return candidates.filter((_, i) => times[i]! < HOPELESS * fastest)
+}
+
+function sweep(gpu: Gpu, swept: GpuArray<'f32'>): void {
+  gpu.dispatch(kernels.elementwise_fill, {
+    ...elementwiseCall(gpu, swept, { value: 1 }),
+    buffers: { y: swept },
+  })
+}
+
+/** Median time of each candidate's dispatches after the first, the sweep; with it where the device tells no times. */
+async function sampleInTurn(
+  gpu: Gpu,
+  candidates: readonly Candidate[],
+  runs: number,
+): Promise<number[]> {
+  const samples = candidates.map((): number[] => [])
+  for (let run = 0; run < runs; run++)
+    for (const [i, { program }] of candidates.entries()) {
+      const dispatches = await profileProgram(gpu, program)
+      const ms = dispatches
+        ? dispatches.slice(1).reduce((sum, dispatch) => sum + dispatch.ms, 0)
+        : await timeProgram(gpu, program)
+      samples[i]!.push(ms)
+    }
+  return samples.map(median)
 }
 
 function checkSamples(

@@ -84,7 +84,7 @@ async function run(options: Options): Promise<void> {
   const overall = new Overall(progress, options.objectives.length)
   try {
     const { batch, width } = options
-    const sizes = { batch, size: dataset.height, width, classes: dataset.classes }
+    const sizes = { batch, size: Math.max(32, dataset.height), width, classes: dataset.classes }
     await tuneAtFirstUse(gpu, sizes, progress)
     const result = await quickstart(gpu, {
       ...options,

@@ -134,7 +134,7 @@ async function run(file: string, options: Options): Promise<void> {
     const [{ config }] = runs as [PlannedRun]
     const sizes = {
       batch: config.microBatch,
-      size: dataset.height,
+      size: Math.max(32, dataset.height),
       width: config.width,
       classes: dataset.classes,
     }
