@@ -146,7 +146,7 @@ async function testAccuracy(
   const task = progress.task('Testing', dataset.test.count, 'images')
   const input = imageInput(gpu, dataset, dataset.test, config, badImages.add)
   try {
-    return await accuracy(gpu, model, input, (done) => task.update(done), config.background ? 1 : 0)
+    return await accuracy(gpu, model, input, (done) => task.update(done))
   } finally {
     input.release()
   }

@@ -29,6 +29,8 @@ export const poolings = ['torchvision', 'tf-same'] as const
 export interface Head {
   /** Initial value of the last layer's bias; without it as nn.Linear draws it. */
   readonly initialBias?: number
+  /** Whether class 0 is a background class, which no image is of and nothing ranks (D8). */
+  readonly background?: boolean
   /** Features [N, M] -> logits [N, K], by the last layer's weight [M, K] and bias [K]. */
   logits(tape: Tape, features: Tensor, layer: { weight: Tensor; bias: Tensor }): Tensor
 }
@@ -143,6 +145,11 @@ export class ResNet {
   /** An equal network that has no memory yet. */
   withoutMemory(): ResNet {
     return new ResNet(this.options)
+  }
+
+  /** The first class that ranks: 1 behind a background class. */
+  get firstClass(): number {
+    return this.#head?.background ? 1 : 0
   }
 
   /** Weight [features, classes] and bias [classes] of the last layer. */

@@ -120,20 +120,19 @@ export function evaluationBatchSize(gpu: Gpu, model: ResNet, input: ImageInput):
   return Math.max(1, Math.min(EVALUATION_BATCH, fits))
 }
 
-/** Share of an input whose highest logit from class `firstClass` on is its label's, 0..1. */
+/** Share of an input whose highest logit, of the classes that rank, is its label's, 0..1. */
 export async function accuracy(
   gpu: Gpu,
   model: ResNet,
   input: ImageInput,
   onBatch: (done: number) => void = () => {},
-  firstClass = 0,
 ): Promise<number> {
   const correct = gpu.zeros('u32', [1], 'correct')
   await gpu.flush()
   let seen = 0
   const body = (tape: Tape, { images, labels }: EvaluationBatch) => {
     const logits = model.forward(tape, images, { training: false })
-    countCorrect(gpu, logits.value, labels, correct, firstClass)
+    countCorrect(gpu, logits.value, labels, correct, model.firstClass)
   }
   const size = evaluationBatchSize(gpu, model, input)
   await forEachInputBatch(gpu, input, size, body, (_, __, done) => {

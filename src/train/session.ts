@@ -214,15 +214,13 @@ class Session {
   }
 
   async #endEpoch(epoch: number): Promise<void> {
-    const { heldOut, hooks, objective } = this.run
+    const { heldOut, hooks } = this.run
     await this.#pacer.finish()
     this.#log.add(await this.#step.losses())
     const measures = await hooks.onEpoch?.(this.#evaluated, epoch)
     if (measures) this.#log.addToEpoch({ measures })
     if (!heldOut) return
-    const firstClass = objective.background ? 1 : 0
-    const top1 = await accuracy(this.gpu, this.#evaluated, heldOut, undefined, firstClass)
-    this.#log.addToEpoch({ top1 })
+    this.#log.addToEpoch({ top1: await accuracy(this.gpu, this.#evaluated, heldOut) })
     this.#stops = this.#stopsEarly()
   }
 

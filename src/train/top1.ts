@@ -8,7 +8,7 @@ export function countCorrect(
   logits: GpuArray<'f32'>,
   labels: GpuArray<'u32'>,
   correct: GpuArray<'u32'>,
-  firstClass = 0,
+  firstClass: number,
 ): void {
   const [examples, classes] = logits.shape as [number, number]
   gpu.dispatch(kernels.metrics_top1, {

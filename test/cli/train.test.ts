@@ -176,6 +176,8 @@ test('a background class (D8): labels from 1, a class more, none of it in evalua
   await writeSafetensors(file, changed, metadata)
   const again = await runCli(['eval', run, '--json'])
   assert.is(again.code, 0, again.stderr)
+  // The run is finished: the same command only tests these weights.
+  assert.is((await train('background', '--background', 'true')).report.top1, report.top1)
   // In float64, less what 1,000 takes of its digits when the others are taken apart from it.
   const before = JSON.parse(evaluated.stdout)
   for (const [key, value] of Object.entries(JSON.parse(again.stdout)))
