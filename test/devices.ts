@@ -1,4 +1,5 @@
-import { Gpu, openGpu } from '../src/gpu/gpu.ts'
+import { Gpu } from '../src/gpu/gpu.ts'
+import { openGpu } from '../src/gpu/openGpu.ts'
 import { RandomStream } from '../src/random/randomStream.ts'
 
 /** The device as it is, and as if it were a wide GPU: 64 lanes, no subgroup operations. */

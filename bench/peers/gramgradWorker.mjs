@@ -4,7 +4,7 @@ import { linear } from '../../src/autograd/ops/linear.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import { BenchStep } from '../../src/bench/modelBench.ts'
 import { recordBackward, recordForward } from '../../src/bench/opPasses.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { sumOfSquares, values } from './inputs.mjs'
 import { serve } from './serve.mjs'
 

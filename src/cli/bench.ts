@@ -4,8 +4,8 @@ import { type BenchResult, type BenchRow, benchOps, runBench } from '../bench/be
 import { geometricMean } from '../bench/samples.ts'
 import { type Architecture, architectures } from '../nn/resnet.ts'
 import { runModel } from './benchModel.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 const names = [...benchOps.keys()]
 

@@ -6,8 +6,8 @@ import {
   type ModelBenchOptions,
   type ModelBenchResult,
 } from '../bench/modelBench.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 /** What only the command line knows of a model's benchmark. */
 export interface ModelCommandOptions extends Omit<ModelBenchOptions, 'onProgress'> {

@@ -7,10 +7,10 @@ import { type CkaTiming, streamCka } from '../analysis/streamCka.ts'
 import { type FmaCeiling, measureFma } from '../bench/ceilings.ts'
 import { ckaHeatMap } from '../study/report/ckaHeatMap.ts'
 import { type CkaSide, CkaSides } from './ckaSides.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { bytes, integer, nameList } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly layers?: readonly string[]

@@ -9,10 +9,10 @@ import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { hardnessChart } from '../study/report/analysisCharts.ts'
 import { FeatureFile, readLabels, readMatrix } from './featureFiles.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { positive } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly labels?: string

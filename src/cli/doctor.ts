@@ -1,8 +1,8 @@
 import process from 'node:process'
 import { Command } from 'commander'
 import { type SelfTestResult, selfTest } from '../selfTest/selfTest.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 const SHOWN_LIMITS = [
   'maxBufferSize',

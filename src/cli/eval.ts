@@ -15,10 +15,10 @@ import { holdOut, type ImageInput } from '../train/input.ts'
 import { type LoadedRun, loadRun } from '../train/loadRun.ts'
 import { type CollectedLogits, collectLogits } from '../train/logits.ts'
 import { BadImages } from './badImages.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { openImages } from './prepareTraining.ts'
 import { Progress } from './progress.ts'
 import { argumentOf, parseSetting } from './trainSettings.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options {
   readonly dataset?: string

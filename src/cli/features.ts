@@ -16,10 +16,10 @@ import { DecodedInput } from '../train/decodedInput.ts'
 import { evaluationBatchSize, forEachInputBatch } from '../train/evaluate.ts'
 import { loadRun } from '../train/loadRun.ts'
 import { networkOfWeights } from '../train/weightsNetwork.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { nameList } from './parse.ts'
 import { Progress } from './progress.ts'
 import { argumentOf, parseSetting, type SettingName } from './trainSettings.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options {
   readonly input: string

@@ -9,7 +9,7 @@ import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
 import { checkLabels, describeFlags, type Targets } from '../losses/targets.ts'
 import { fromTorchLayout, toTorchLayout } from '../nn/stateDict.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 
 /** The classes at which the paper tuned its hyperparameters: the command's defaults are those. */
 const PAPER_CLASSES = 1000

@@ -1,6 +1,7 @@
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { inputSize } from '../data/imageInput.ts'
 import { openDataset } from '../data/registry.ts'
 import {
   quickstart,
@@ -12,9 +13,10 @@ import { renderReport } from '../study/report/renderReport.ts'
 import { formatTable } from '../study/report/textTable.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { interruptSignal } from './interrupt.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { Progress, type TaskProgress } from './progress.ts'
 import { Tasks } from './tasks.ts'
-import { openTunedGpu, tuneAtFirstUse } from './tuneAtFirstUse.ts'
+import { tuneAtFirstUse } from './tuneAtFirstUse.ts'
 import { packageVersion, webgpuVersion } from './version.ts'
 
 interface Options {
@@ -84,7 +86,12 @@ async function run(options: Options): Promise<void> {
   const overall = new Overall(progress, options.objectives.length)
   try {
     const { batch, width } = options
-    const sizes = { batch, size: Math.max(32, dataset.height), width, classes: dataset.classes }
+    const sizes = {
+      batch,
+      size: inputSize(dataset, false, {}).height,
+      width,
+      classes: dataset.classes,
+    }
     await tuneAtFirstUse(gpu, sizes, progress)
     const result = await quickstart(gpu, {
       ...options,

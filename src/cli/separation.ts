@@ -8,10 +8,10 @@ import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
 import { distanceChart } from '../study/report/analysisCharts.ts'
 import { FeatureFile, readLabels } from './featureFiles.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { integer, nameList, positive } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly labels?: string

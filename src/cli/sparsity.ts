@@ -2,9 +2,9 @@ import process from 'node:process'
 import { Command } from 'commander'
 import { Sparsity } from '../analysis/sparsity.ts'
 import { FeatureFile } from './featureFiles.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { nameList } from './parse.ts'
 import { Progress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options {
   readonly layers?: readonly string[]

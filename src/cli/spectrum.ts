@@ -6,10 +6,10 @@ import { type SpectrumResult, spectrum } from '../analysis/spectrum.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { spectrumChart } from '../study/report/analysisCharts.ts'
 import { FeatureFile, readLabels, readMatrix } from './featureFiles.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { nameList } from './parse.ts'
 import { type PictureOptions, writePicture } from './picture.ts'
 import { Progress, type TaskProgress } from './progress.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 interface Options extends PictureOptions {
   readonly labels?: string

@@ -2,6 +2,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { Command, InvalidArgumentError } from 'commander'
 import type { Dataset } from '../data/dataset.ts'
+import { inputSize } from '../data/imageInput.ts'
 import type { ImageDataset } from '../data/imageSource.ts'
 import { openDataset, openImageDataset } from '../data/registry.ts'
 import { writeMachine } from '../study/comparison/machine.ts'
@@ -14,11 +15,12 @@ import { type Shard, selectRuns, takeRuns, unfinished } from '../study/plan/runS
 import { readStudyFile } from '../study/plan/studyFile.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
 import { interruptSignal } from './interrupt.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
 import { presets, studyFile } from './studyFiles.ts'
 import { Tasks } from './tasks.ts'
-import { openTunedGpu, tuneAtFirstUse } from './tuneAtFirstUse.ts'
+import { tuneAtFirstUse } from './tuneAtFirstUse.ts'
 import { packageVersion, webgpuVersion } from './version.ts'
 import { startWorkers } from './workers.ts'
 
@@ -134,7 +136,7 @@ async function run(file: string, options: Options): Promise<void> {
     const [{ config }] = runs as [PlannedRun]
     const sizes = {
       batch: config.microBatch,
-      size: Math.max(32, dataset.height),
+      size: inputSize(dataset, false, {}).height,
       width: config.width,
       classes: dataset.classes,
     }

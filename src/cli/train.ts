@@ -8,6 +8,7 @@ import { accuracy } from '../train/evaluate.ts'
 import { TrainingInterrupted, type TrainOutcome, train } from '../train/trainer.ts'
 import { BadImages } from './badImages.ts'
 import { interruptSignal } from './interrupt.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import {
   inputOf,
   prepareTraining,
@@ -25,7 +26,7 @@ import {
   type Settings,
   trainSettings,
 } from './trainSettings.ts'
-import { openTunedGpu, tuneAtFirstUse } from './tuneAtFirstUse.ts'
+import { tuneAtFirstUse } from './tuneAtFirstUse.ts'
 
 interface Options extends RunOptions {
   readonly config?: string

@@ -4,10 +4,10 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { linearProbe } from '../transfer/linearProbe.ts'
 import { type Metric, metrics } from '../transfer/metric.ts'
 import { nearestNeighbours } from '../transfer/nearestNeighbours.ts'
+import { openTunedGpu } from './openTunedGpu.ts'
 import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
 import { readSets, type TransferSets } from './transferSets.ts'
-import { openTunedGpu } from './tuneAtFirstUse.ts'
 
 const METHODS = ['linear', 'knn'] as const
 

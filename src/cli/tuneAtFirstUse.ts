@@ -2,9 +2,9 @@ import process from 'node:process'
 import type { BenchSizes } from '../bench/benchCase.ts'
 import { type Picked, resnetShapes, tuneConvolutions } from '../bench/tuneConvolutions.ts'
 import type { KernelChoices } from '../gpu/choices.ts'
-import { type Gpu, type GpuOptions, openGpu } from '../gpu/gpu.ts'
+import type { Gpu } from '../gpu/gpu.ts'
 import type { Progress } from './progress.ts'
-import { readTuning, shippedTuning, writeTuning } from './tuningCache.ts'
+import { shippedTuning, writeTuning } from './tuningCache.ts'
 
 /** Milliseconds of a tuning that was not asked for. */
 const BUDGET = 10_000
@@ -12,18 +12,6 @@ const BUDGET = 10_000
 /** The choices of a tuning, by class. */
 export function choicesOf(picked: readonly Picked[]): KernelChoices {
   return Object.fromEntries(picked.map(({ key, variant }) => [key, { ...variant }]))
-}
-
-/**
- * Opens the default device with its own tuning and, for other shapes, what comes with the package for its kind.
- *
- * @throws GpuAdapterError when there is none
- */
-export async function openTunedGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const gpu = await openGpu(options)
-  const own = await readTuning(gpu.profile, (line) => process.stderr.write(`${line}\n`))
-  gpu.choices = { ...shippedTuning(gpu.profile), ...own }
-  return gpu
 }
 
 /**

@@ -3,52 +3,20 @@ import { checkCall } from './checkCall.ts'
 import type { KernelChoices } from './choices.ts'
 import { CommandQueue } from './commandQueue.ts'
 import { bind, copyCommand, imageCommand } from './commands.ts'
-import { asGpuError, GpuAdapterError, GpuDeviceLostError, GpuError } from './errors.ts'
+import { Constants } from './constants.ts'
+import { asGpuError, GpuDeviceLostError, GpuError } from './errors.ts'
 import { checkHostArray, type DType, GpuArray, HOST_ARRAYS, type HostArray } from './gpuArray.ts'
 import { GpuImage } from './gpuImage.ts'
 import { type KernelCall, PipelineCache, packParams, pipelineKey } from './kernel.ts'
 import type { KernelInfo } from './kernelInfo.ts'
-import { dawnBackend, noAdapterMessage, openDawn } from './openDawn.ts'
-import { type DeviceProfile, profileOf } from './profile.ts'
+import type { DeviceProfile } from './profile.ts'
 import { Program } from './program.ts'
-import { Storage } from './storage.ts'
 
 export interface GpuOptions {
   /** Turns Dawn's index clamping off; faster, and safe only if every kernel's indices are. */
   readonly unsafeFast?: boolean
-  /** Variants of kernels for this device; see `tune`. Those of other shapes are chosen by shape. */
-  readonly choices?: KernelChoices
   /** Told of each pipeline that finishes compiling in a batch of `total`. */
   readonly onCompile?: (done: number, total: number) => void
-}
-
-const WANTED_LIMITS = [
-  'maxBufferSize',
-  'maxStorageBufferBindingSize',
-  'maxStorageBuffersPerShaderStage',
-  'maxComputeWorkgroupStorageSize',
-  'maxComputeInvocationsPerWorkgroup',
-  'maxComputeWorkgroupSizeX',
-] as const
-
-const WANTED_FEATURES: GPUFeatureName[] = ['timestamp-query', 'subgroups']
-
-/**
- * Opens the default WebGPU device.
- *
- * @throws GpuAdapterError when there is no adapter; the message says what to install
- */
-export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  const { navigator } = globalThis as { navigator?: { gpu?: GPU } }
-  const entry = navigator?.gpu ?? (await openDawn({ unsafeFast: !!options.unsafeFast }))
-  const adapter = await entry.requestAdapter({ powerPreference: 'high-performance' })
-  if (!adapter) throw new GpuAdapterError(noAdapterMessage())
-  const device = await adapter.requestDevice({
-    requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
-  })
-  const backend = navigator?.gpu ? 'browser' : dawnBackend()
-  return new Gpu(device, profileOf(adapter, backend, entry.wgslLanguageFeatures), options)
 }
 
 /**
@@ -63,11 +31,11 @@ export class Gpu {
   readonly #use: MemoryUse = { live: 0, pooled: 0, peak: 0, buffers: 0, created: 0 }
   readonly #mainPool: BufferPool
   readonly #programs = new Set<Program>()
-  readonly #constants = new Map<number, Storage>()
+  readonly #constants: Constants
   #pool: BufferPool
   #recording = false
-  /** Variants of kernels in use; see `GpuOptions.choices`. */
-  choices: KernelChoices
+  /** Variants of kernels in use, as `tuneConvolutions` finds them; others are chosen by shape. */
+  choices: KernelChoices = {}
   #failure: GpuError | undefined
 
   constructor(
@@ -75,9 +43,9 @@ export class Gpu {
     readonly profile: DeviceProfile,
     options: GpuOptions = {},
   ) {
-    const { onCompile = () => {}, choices = {} } = options
-    this.choices = choices
+    const { onCompile = () => {} } = options
     this.#pipelines = new PipelineCache(device)
+    this.#constants = new Constants(device)
     this.#queue = new CommandQueue(device, this.#pipelines, onCompile, () => this.#check())
     this.#pool = this.#mainPool = new BufferPool(device, this.#use)
     device.addEventListener('uncapturederror', this.#onError)
@@ -133,23 +101,12 @@ export class Gpu {
    */
   constant(value: number): GpuArray<'f32'> {
     this.#check()
-    let storage = this.#constants.get(value)
-    if (!storage) {
-      const { STORAGE, COPY_SRC } = GPUBufferUsage
-      const [label, size] = [`constant ${value}`, 256]
-      const usage = STORAGE | COPY_SRC
-      const buffer = this.device.createBuffer({ label, size, usage, mappedAtCreation: true })
-      new Float32Array(buffer.getMappedRange())[0] = value
-      buffer.unmap()
-      storage = new Storage(buffer, size, label, () => {})
-      this.#constants.set(value, storage)
-    }
-    return new GpuArray('f32', [1], storage).retain()
+    return this.#constants.get(value)
   }
 
   /** Whether an array is this constant, so that work which it would leave undone can be left out. */
   isConstant(array: GpuArray, value: number): boolean {
-    return this.#constants.get(value) === array.storage
+    return this.#constants.has(array, value)
   }
 
   /** An array of zeros. */

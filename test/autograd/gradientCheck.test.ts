@@ -3,7 +3,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type RegisteredOp, registeredOps } from '../../src/autograd/op.ts'
 import '../../src/autograd/ops/index.ts'
-import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import '../../src/losses/registry.ts'
 import {
   type Aliases,

@@ -6,7 +6,8 @@ import { linear } from '../../src/autograd/ops/linear.ts'
 import { relu } from '../../src/autograd/ops/relu.ts'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
-import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { weightedSum } from '../../src/selfTest/testOps.ts'
 
 // Small integers: every product and sum below is exact in f32, so results are compared with ===.

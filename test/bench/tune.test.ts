@@ -11,7 +11,7 @@ import { resnetShapes, tuneConvolutions } from '../../src/bench/tuneConvolutions
 import { Progress } from '../../src/cli/progress.ts'
 import { choicesOf, tuneAtFirstUse } from '../../src/cli/tuneAtFirstUse.ts'
 import { readTuning, tuningFile, writeTuning } from '../../src/cli/tuningCache.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { hashValues } from '../../src/selfTest/reference/compare.ts'
 import {
   convolutionBackwardData,
@@ -116,8 +116,10 @@ test('a tuning is kept for its device; a damaged or foreign one is ignored with 
     assert.equal(await read(), { a: {}, b: { lanes: 64 } })
     assert.equal(lines, [])
     const text = await readFile(file, 'utf8')
-    for (const damaged of ['', text.slice(0, 40), text.replace('64', '65'), 'null'])
-      await writeFile(file, damaged).then(async () => assert.is(await read(), undefined, damaged))
+    for (const damaged of ['', text.slice(0, 40), text.replace('64', '65'), 'null']) {
+      await writeFile(file, damaged)
+      assert.is(await read(), undefined, damaged)
+    }
     const { device } = JSON.parse(text)
     const foreign = { device: { ...device, driver: 'another' }, choices: {} }
     await writeFile(file, JSON.stringify(foreign))

@@ -8,7 +8,7 @@ import { IMAGENET_POLICY, type PolicyStep, policyStep } from '../../src/data/aug
 import type { Resampling } from '../../src/data/augment/resampling.ts'
 import type { LoadedImage } from '../../src/data/imageSource.ts'
 import { ImagePreparer } from '../../src/data/prepareImages.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { type AugmentFixture, augmentFixtures, picture } from './augmentFixtures.ts'
 import { rejection } from './temporaryFolder.ts'
 

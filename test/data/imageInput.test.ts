@@ -9,7 +9,7 @@ import { evaluationBatches, TrainingOrder } from '../../src/data/batches.ts'
 import { ImageInput, type ImageInputOptions, type ReadyBatch } from '../../src/data/imageInput.ts'
 import { type ImageDataset, memorySource } from '../../src/data/imageSource.ts'
 import { openImageDataset } from '../../src/data/registry.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { picture } from './augmentFixtures.ts'
 import { rejection, temporaryFolder } from './temporaryFolder.ts'
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { profileProgram, timeProgram } from '../../src/gpu/deviceTime.ts'
 import { elementwiseCall } from '../../src/gpu/elementwise.ts'
 import { kernels } from '../../src/gpu/generated/kernels.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 
 const gpu = await openGpu()
 test.after(() => gpu.close())

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { elementwiseCall } from '../../src/gpu/elementwise.ts'
 import { GpuError, GpuOutOfMemoryError } from '../../src/gpu/errors.ts'
 import { kernels } from '../../src/gpu/generated/kernels.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { thrown } from '../thrown.ts'
 import { accumulate } from './accumulate.ts'
 

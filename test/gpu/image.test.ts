@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { GpuError } from '../../src/gpu/errors.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { thrown } from '../thrown.ts'
 
 // What kernels read from images is tested with the Gram products, in analysis/cka.

@@ -1,6 +1,7 @@
 import { elementwiseCall } from '../../src/gpu/elementwise.ts'
 import { kernels } from '../../src/gpu/generated/kernels.ts'
-import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 
 /** Fills an array on the device, without waiting for it. */
 export function fill(gpu: Gpu, length: number, lanes = gpu.profile.lanes) {

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { GpuDeviceLostError } from '../../src/gpu/errors.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { Pacer } from '../../src/gpu/pacer.ts'
 import { thrown } from '../thrown.ts'
 import { fill } from './lifecycleScenarios.ts'

@@ -1,8 +1,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { GpuError } from '../../src/gpu/errors.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
 import type { GpuArray } from '../../src/gpu/gpuArray.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { thrown } from '../thrown.ts'
 import { accumulate } from './accumulate.ts'
 

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { GpuValidationError } from '../../src/gpu/errors.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { fillUniform } from '../../src/gpu/randomFill.ts'
 import { RandomStream } from '../../src/random/randomStream.ts'
 import { streams } from '../../src/random/streams.ts'

@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { type Architecture, architectures, ResNet, resnet } from '../../src/nn/resnet.ts'
 import { hashValues } from '../../src/selfTest/reference/compare.ts'
 

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { clipGradients } from '../../src/optim/clip.ts'
 import { checkEmaDecay, emaWeight, updateAverages } from '../../src/optim/ema.ts'
 import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { Sgd, type SgdOptions } from '../../src/optim/sgd.ts'
 import { hashValues, relativeError } from '../../src/selfTest/reference/compare.ts'
 import { readOpFixtures } from '../reference/opFixtures.ts'

@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import { resnet50 } from '../../src/nn/resnet.ts'
 import { Sgd } from '../../src/optim/sgd.ts'
 import { hashValues } from '../../src/selfTest/reference/compare.ts'

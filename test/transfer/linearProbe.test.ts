@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openGpu } from '../../src/gpu/gpu.ts'
+import { openGpu } from '../../src/gpu/openGpu.ts'
 import type { LabelledFeatures } from '../../src/transfer/labelledFeatures.ts'
 import { linearProbe } from '../../src/transfer/linearProbe.ts'
 import { rejection } from '../data/temporaryFolder.ts'
