@@ -2,6 +2,29 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SleepyWait } from '../../src/gpu/sleepyWait.ts'
 
+/** Time that passes only where something waits for it, so that a busy machine changes nothing. */
+class Clock {
+  now = 0
+  readonly #real = { now: performance.now, setTimeout: globalThis.setTimeout }
+
+  install(): void {
+    performance.now = () => this.now
+    globalThis.setTimeout = ((wake: () => void, milliseconds: number) => {
+      this.now += milliseconds
+      queueMicrotask(wake)
+    }) as typeof setTimeout
+  }
+
+  restore(): void {
+    performance.now = this.#real.now
+    globalThis.setTimeout = this.#real.setTimeout
+  }
+}
+
+const clock = new Clock()
+test.before.each(() => clock.install())
+test.after.each(() => clock.restore())
+
 /** A device whose work takes some time from its submission on, and when it was asked for its end. */
 function device(milliseconds: number) {
   let start = 0
@@ -9,26 +32,27 @@ function device(milliseconds: number) {
   return {
     asked,
     flush: async () => {
-      start = performance.now()
+      start = clock.now
     },
-    submitted: () => {
-      const now = performance.now()
-      asked.push(now - start)
-      return new Promise<void>((done) => setTimeout(done, milliseconds - (now - start)))
+    submitted: async () => {
+      asked.push(clock.now - start)
+      clock.now = Math.max(clock.now, start + milliseconds)
     },
   }
 }
 
-// Timers may be a millisecond early; no upper bound is asserted, as a machine may be busy.
+const near = (value: number, expected: number): void =>
+  assert.ok(Math.abs(value - expected) < 1e-9, `${value} ms, not ${expected}`)
+
 test('asks for the end of work only when most of the time expected of it has passed', async () => {
   const gpu = device(60)
   const wait = new SleepyWait(gpu)
-  const first = await wait.idle(6)
-  assert.ok(first >= 59, `took ${first} ms`)
-  await wait.idle(6)
-  assert.ok(gpu.asked[1]! >= 0.8 * 59 - 1, `asked after ${gpu.asked[1]} ms`)
-  await wait.idle(3)
-  assert.ok(gpu.asked[2]! >= 0.4 * 59 - 1, `half the work: asked after ${gpu.asked[2]} ms`)
+  near(await wait.idle(6), 60)
+  near(gpu.asked[0]!, 0)
+  near(await wait.idle(6), 60)
+  near(gpu.asked[1]!, 0.8 * 60)
+  near(await wait.idle(3), 60)
+  near(gpu.asked[2]!, 0.8 * 30)
 })
 
 test('sleeps less after it slept for too long', async () => {
@@ -36,9 +60,8 @@ test('sleeps less after it slept for too long', async () => {
   const wait = new SleepyWait(slow)
   await wait.idle(1)
   slow.submitted = async () => {}
-  const [second, third] = [await wait.idle(1), await wait.idle(1)]
-  assert.ok(second >= 79, `slept ${second} ms`)
-  assert.ok(third < 0.8 * second, `slept ${second} ms, then ${third} ms`)
+  near(await wait.idle(1), 80)
+  near(await wait.idle(1), 0.8 * 40)
 })
 
 test.run()
