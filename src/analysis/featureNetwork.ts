@@ -12,12 +12,14 @@ export interface FeatureSource {
   read(rows: Uint32Array, first: number, count: number): Float32Array
 }
 
+/** Sets `values` to features first .. first + count of all n examples, [n, count]. */
+export type FeatureReader = (first: number, count: number, values: Float32Array) => void
+
 /** Features of one layer of a minibatch; they may be used until the next layer's are asked for. */
 export interface LayerFeatures {
   /** Its place among the network's layers. */
   readonly layer: number
-  /** [n, ...] where the device holds them, else features first .. first + count, [n, count]. */
-  readonly features: GpuArray<'f32'> | ((first: number, count: number) => Float32Array)
+  readonly features: GpuArray<'f32'> | FeatureReader
 }
 
 /** Layers of a network on n examples, whose features come minibatch by minibatch. */
@@ -43,7 +45,10 @@ export function storedNetwork(layers: readonly FeatureSource[]): FeatureNetwork 
     bytes: 0,
     *minibatch(rows) {
       for (const [layer, source] of layers.entries())
-        yield { layer, features: (first, count) => source.read(rows, first, count) }
+        yield {
+          layer,
+          features: (first, count, values) => values.set(source.read(rows, first, count)),
+        }
     },
   }
 }

@@ -1,8 +1,9 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { readSync, writeSync } from 'node:fs'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import type { HostWindow } from '../gpu/hostWindow.ts'
+import type { FeatureReader } from './featureNetwork.ts'
+import type { ScratchFiles } from './scratchFiles.ts'
 import { sliceOf } from './slice.ts'
 
 /** Reads or writes some bytes of a file, and says how many. */
@@ -16,12 +17,12 @@ type Transfer = (
 
 /** A layer's features [n, p] of a minibatch, which come and go by rows. */
 export interface FeatureStore {
-  /** All of them, or how to read features first .. first + count of every row. */
-  readonly features: GpuArray<'f32'> | ((first: number, count: number) => Float32Array)
+  /** All of them, or how to read some of every row. */
+  readonly features: GpuArray<'f32'> | FeatureReader
   /** Takes the rows from `firstRow` on. */
   write(firstRow: number, rows: GpuArray<'f32'>): Promise<void>
   /** Fills an array with the rows from `firstRow` on. */
-  read(firstRow: number, rows: GpuArray<'f32'>): void
+  read(firstRow: number, rows: GpuArray<'f32'>): Promise<void>
   release(): void
 }
 
@@ -41,7 +42,7 @@ export class DeviceStore implements FeatureStore {
     this.gpu.copy(sliceOf(rows, 0, rows.length), this.#rows(firstRow, rows))
   }
 
-  read(firstRow: number, rows: GpuArray<'f32'>): void {
+  async read(firstRow: number, rows: GpuArray<'f32'>): Promise<void> {
     this.gpu.copy(this.#rows(firstRow, rows), sliceOf(rows, 0, rows.length))
   }
 
@@ -54,44 +55,39 @@ export class DeviceStore implements FeatureStore {
   }
 }
 
-/** Features too many for memory, in a file of the system's folder for temporary ones. */
+/** Features too many for memory, in a temporary file. */
 export class FileStore implements FeatureStore {
-  readonly #folder: string
   readonly #file: number
 
+  /** @param window what rows pass through on their way */
   constructor(
-    private readonly gpu: Gpu,
+    private readonly window: HostWindow,
+    private readonly files: ScratchFiles,
     private readonly n: number,
     private readonly p: number,
   ) {
-    this.#folder = mkdtempSync(path.join(tmpdir(), 'gramgrad-features-'))
-    this.#file = openSync(path.join(this.#folder, 'features.f32'), 'w+')
+    this.#file = files.take()
   }
 
-  readonly features = (first: number, count: number): Float32Array => {
-    const values = new Float32Array(this.n * count)
+  readonly features: FeatureReader = (first, count, values) => {
     for (let row = 0; row < this.n; row++)
       this.#transfer(
         readSync,
         values.subarray(row * count, (row + 1) * count),
         row * this.p + first,
       )
-    return values
   }
 
   async write(firstRow: number, rows: GpuArray<'f32'>): Promise<void> {
-    this.#transfer(writeSync, await this.gpu.read(rows), firstRow * this.p)
+    await this.window.read(rows, (values) => this.#transfer(writeSync, values, firstRow * this.p))
   }
 
-  read(firstRow: number, rows: GpuArray<'f32'>): void {
-    const values = new Float32Array(rows.length)
-    this.#transfer(readSync, values, firstRow * this.p)
-    this.gpu.write(rows, values)
+  async read(firstRow: number, rows: GpuArray<'f32'>): Promise<void> {
+    await this.window.write(rows, (values) => this.#transfer(readSync, values, firstRow * this.p))
   }
 
   release(): void {
-    closeSync(this.#file)
-    rmSync(this.#folder, { recursive: true, force: true })
+    this.files.give(this.#file)
   }
 
   /** Reads or writes all values at an element of the file. */
@@ -99,7 +95,7 @@ export class FileStore implements FeatureStore {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
     for (let done = 0; done < bytes.length; ) {
       const part = call(this.#file, bytes, done, bytes.length - done, 4 * element + done)
-      if (part === 0) throw new Error(`${this.#folder} lost the features that were written there`)
+      if (part === 0) throw new Error('a temporary file lost the features that were written there')
       done += part
     }
   }

@@ -1,16 +1,25 @@
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
 import type { Gpu } from '../gpu/gpu.ts'
+import { HostWindow } from '../gpu/hostWindow.ts'
+import { SleepyWait } from '../gpu/sleepyWait.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import type { ImageInput } from '../train/input.ts'
 import type { FeatureNetwork, LayerFeatures } from './featureNetwork.ts'
 import { DeviceStore, type FeatureStore, FileStore } from './featureStore.ts'
 import { bindingLimit } from './features.ts'
+import { ScratchFiles } from './scratchFiles.ts'
 
-/** Arrays of the size of the largest activation that a block's forward pass may hold at once. */
-const ARRAYS_OF_A_BLOCK = 6
+/** Arrays of the size of the largest activation that a block may hold at once, those on their way included. */
+const ARRAYS_OF_A_BLOCK = 8
 /** Images of a forward pass, at most. */
 const MOST_IMAGES = 64
+
+/** What features that don't fit into memory pass through, and where they wait. */
+interface Way {
+  readonly window: HostWindow
+  readonly files: ScratchFiles
+}
 
 /** Images that a network may compute a layer for at once in some bytes of memory, at least one. */
 export function imagesAtOnce(
@@ -76,11 +85,12 @@ export class ImageFeatures implements FeatureNetwork {
 
   async *minibatch(rows: Uint32Array, memory: number): AsyncGenerator<LayerFeatures> {
     const { gpu, model, layers } = this
-    const images = await this.#images(rows, memory)
-    let before: FeatureStore = images
+    const way = { window: new HostWindow(gpu), files: new ScratchFiles() }
+    let before: FeatureStore | undefined
     try {
+      before = await this.#images(rows, memory, way)
       for (const [index, name] of model.layerNames.entries()) {
-        const after = this.#store(rows.length, sizeOf(this.#shapes[index]!), memory)
+        const after = this.#store(rows.length, sizeOf(this.#shapes[index]!), memory, way)
         try {
           await this.#computeLayer(index, rows.length, before, after, memory)
         } catch (error) {
@@ -89,22 +99,25 @@ export class ImageFeatures implements FeatureNetwork {
         }
         before.release()
         before = after
-        gpu.trim()
+        // Layers of one shape find the buffers of the one before.
+        if (`${this.#shapes[index]}` !== `${this.#shapes[index + 1]}`) gpu.trim()
         const layer = layers.findIndex((one) => one.name === name)
         if (layer >= 0) yield { layer, features: after.features }
         if (layer === layers.length - 1) break
       }
     } finally {
-      before.release()
+      before?.release()
+      way.window.release()
+      way.files.close()
       gpu.trim()
     }
   }
 
   /** Prepared images of a minibatch. */
-  async #images(rows: Uint32Array, memory: number): Promise<FeatureStore> {
+  async #images(rows: Uint32Array, memory: number, way: Way): Promise<FeatureStore> {
     const { gpu, options } = this
     const { shape } = options
-    const store = this.#store(rows.length, sizeOf(shape), memory)
+    const store = this.#store(rows.length, sizeOf(shape), memory, way)
     const input = options.input(rows)
     let first = 0
     try {
@@ -138,13 +151,18 @@ export class ImageFeatures implements FeatureNetwork {
     const { gpu, model, options } = this
     const [height, width] = options.shape
     const shape = index === 0 ? options.shape : this.#shapes[index - 1]!
-    const batch = Math.min(MOST_IMAGES, imagesAtOnce(model, [height, width], memory / 4))
+    const batch = evenBatch(
+      n,
+      Math.min(MOST_IMAGES, imagesAtOnce(model, [height, width], memory / 4)),
+    )
+    const wait = new SleepyWait(gpu)
     for (let first = 0; first < n; first += batch) {
       const count = Math.min(batch, n - first)
       const x = gpu.empty('f32', [count, ...shape], 'layer input')
-      before.read(first, x)
+      await before.read(first, x)
       const tape = new Tape(gpu, false)
       const y = model.layer(tape, index, new Tensor(x), false)
+      await wait.idle(count)
       await after.write(first, y.value)
       tape.dispose()
       x.release()
@@ -153,11 +171,17 @@ export class ImageFeatures implements FeatureNetwork {
     }
   }
 
-  #store(n: number, p: number, memory: number): FeatureStore {
+  #store(n: number, p: number, memory: number, way: Way): FeatureStore {
     const { gpu } = this
     const fits = n * p <= bindingLimit(gpu) && 4 * n * p <= memory / 8
-    return fits ? new DeviceStore(gpu, n, p) : new FileStore(gpu, n, p)
+    return fits ? new DeviceStore(gpu, n, p) : new FileStore(way.window, way.files, n, p)
   }
+}
+
+/** Size of up to `most` that leaves no smaller rest, for which buffers would be made anew, or `most`. */
+function evenBatch(n: number, most: number): number {
+  for (let batch = Math.min(n, most); 2 * batch > most; batch--) if (n % batch === 0) return batch
+  return most
 }
 
 /** Shapes of the layers' outputs for one image. */

@@ -1,10 +1,16 @@
 import type { Gpu } from '../gpu/gpu.ts'
 import { GpuArray } from '../gpu/gpuArray.ts'
+import { HostWindow } from '../gpu/hostWindow.ts'
 import { SleepyWait } from '../gpu/sleepyWait.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
 import type { CkaResult } from './ckaResult.ts'
-import { type FeatureNetwork, type FeatureSource, storedNetwork } from './featureNetwork.ts'
+import {
+  type FeatureNetwork,
+  type FeatureSource,
+  type LayerFeatures,
+  storedNetwork,
+} from './featureNetwork.ts'
 import { type Estimator, gramStackBytes } from './gramStack.ts'
 import { FEWEST_EXAMPLES, MinibatchCka, type StreamedMinibatch } from './minibatchCka.ts'
 import { type GramStep, gramStride, LARGEST_BLOCK, tileFeatures } from './upperGram.ts'
@@ -143,7 +149,7 @@ class GramProducts {
   async add(
     minibatch: StreamedMinibatch,
     { network, layer, size, p }: { network: 'a' | 'b'; layer: number; size: number; p: number },
-    features: GpuArray<'f32'> | ((first: number, count: number) => Float32Array),
+    features: LayerFeatures['features'],
   ): Promise<void> {
     const { gpu, block } = this
     const before = this.operations
@@ -164,16 +170,16 @@ class GramProducts {
     else {
       const columns = Math.min(p, tileFeatures(gpu, size, block))
       const room = gpu.empty('f32', [size, columns], 'features')
+      const window = new HostWindow(gpu)
       try {
         for (let first = 0; first < p; first += columns) {
           const count = Math.min(columns, p - first)
-          const values = features(first, count)
           const x = new GpuArray('f32', [size, count], room.storage, room.offset)
-          await gpu.flush()
-          gpu.write(x, values)
+          await window.write(x, (values) => features(first, count, values))
           await multiply(x)
         }
       } finally {
+        window.release()
         room.release()
       }
     }
