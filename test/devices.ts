@@ -14,23 +14,9 @@ export async function openDevices() {
   return { gpu, wide, both: [gpu, wide] as const }
 }
 
-/** The same device under a smaller limit on what a kernel can bind. */
+/** The same device where a kernel binds at most this many bytes of an array. */
 export function withBindingLimit(gpu: Gpu, bytes: number): Gpu {
-  const smaller: Readonly<Record<PropertyKey, number>> = {
-    maxBufferSize: bytes,
-    maxStorageBufferBindingSize: bytes,
-  }
-  const limits = new Proxy(gpu.device.limits, {
-    get: (target, name) => smaller[name] ?? Reflect.get(target, name, target),
-  })
-  const device = new Proxy(gpu.device, {
-    get: (target, name) => {
-      if (name === 'limits') return limits
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-  return new Gpu(device, gpu.profile)
+  return new Gpu(gpu.device, gpu.profile, { largestBinding: bytes })
 }
 
 /** Standard normal values; a seed is a stream of its own. */

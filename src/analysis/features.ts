@@ -81,6 +81,5 @@ export function rowItems(p: number, variant: AnalysisVariant) {
 
 /** Elements of the largest array that a kernel can bind. */
 export function bindingLimit(gpu: Gpu): number {
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
-  return Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4)
+  return Math.floor(gpu.largestBinding / 4)
 }

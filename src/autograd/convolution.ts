@@ -2,6 +2,8 @@ import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { pieces } from '../gpu/pieces.ts'
+import { accumulate } from './accumulate.ts'
 import { type ConvolutionShape, productShape } from './convolutionShape.ts'
 import { type ConvolutionVariant, tunedVariant } from './convolutionVariant.ts'
 import { packPanels, packRows } from './panels.ts'
@@ -9,6 +11,8 @@ import { packPanels, packRows } from './panels.ts'
 const MAX_WORKGROUPS = 65535
 /** Longest chain of additions in the gradient of the weights, for its rounding error. */
 const MAX_CHAIN = 16384
+/** Slices of a block in shaders/reduce/sum_slices.wesl. */
+const SUM_BLOCK = 32
 
 interface Common {
   readonly lanes: number
@@ -88,10 +92,20 @@ function rowCall(
 export function convolve(
   gpu: Gpu,
   given: ConvolutionShape,
-  buffers: { x: GpuArray<'f32'>; w: GpuArray<'f32'>; y: GpuArray<'f32'> },
+  { w, ...images }: { x: GpuArray<'f32'>; w: GpuArray<'f32'>; y: GpuArray<'f32'> },
   forced?: ConvolutionVariant,
 ): void {
   const shape = foldPixels(given)
+  for (const { count: batch, views } of pieces(gpu, shape.batch, images))
+    convolvePiece(gpu, { ...shape, batch }, { w, ...views }, forced)
+}
+
+function convolvePiece(
+  gpu: Gpu,
+  shape: ConvolutionShape,
+  buffers: { x: GpuArray<'f32'>; w: GpuArray<'f32'>; y: GpuArray<'f32'> },
+  forced: ConvolutionVariant | undefined,
+): void {
   const variant = forced ?? tunedVariant(gpu, 'forward', shape)
   const pixels = shape.outHeight * shape.outWidth
   const { call, tiles, columnTiles, packsRows } = rowCall(
@@ -130,10 +144,20 @@ export function convolve(
 export function convolveBackwardData(
   gpu: Gpu,
   given: ConvolutionShape,
-  buffers: { dy: GpuArray<'f32'>; w: GpuArray<'f32'>; dx: GpuArray<'f32'> },
+  { w, ...images }: { dy: GpuArray<'f32'>; w: GpuArray<'f32'>; dx: GpuArray<'f32'> },
   forced?: ConvolutionVariant,
 ): void {
   const shape = foldPixels(given)
+  for (const { count: batch, views } of pieces(gpu, shape.batch, images))
+    backwardDataPiece(gpu, { ...shape, batch }, { w, ...views }, forced)
+}
+
+function backwardDataPiece(
+  gpu: Gpu,
+  shape: ConvolutionShape,
+  buffers: { dy: GpuArray<'f32'>; w: GpuArray<'f32'>; dx: GpuArray<'f32'> },
+  forced: ConvolutionVariant | undefined,
+): void {
   const variant = forced ?? tunedVariant(gpu, 'backward-data', shape)
   const { strideH, strideW, inHeight, inWidth, inChannels, outChannels } = shape
   const taps = shape.kernelHeight * shape.kernelWidth
@@ -177,14 +201,29 @@ export function convolveBackwardData(
   if (dy !== buffers.dy) dy.release()
 }
 
-/** The gradient of w, see shaders/conv2d/backward_weights.wesl. */
+/** The gradient of w, see shaders/conv2d/backward_weights.wesl; those of pieces of the images in order. */
 export function convolveBackwardWeights(
   gpu: Gpu,
   given: ConvolutionShape,
-  buffers: { x: GpuArray<'f32'>; dy: GpuArray<'f32'>; dw: GpuArray<'f32'> },
+  { dw, ...images }: { x: GpuArray<'f32'>; dy: GpuArray<'f32'>; dw: GpuArray<'f32'> },
   forced?: ConvolutionVariant,
 ): void {
   const shape = foldPixels(given)
+  for (const { first, count: batch, views } of pieces(gpu, shape.batch, images)) {
+    const sum = first === 0 ? dw : gpu.empty('f32', dw.shape, 'dW of a piece')
+    backwardWeightsPiece(gpu, { ...shape, batch }, { dw: sum, ...views }, forced)
+    if (sum === dw) continue
+    accumulate(gpu, sum, dw)
+    sum.release()
+  }
+}
+
+function backwardWeightsPiece(
+  gpu: Gpu,
+  shape: ConvolutionShape,
+  buffers: { x: GpuArray<'f32'>; dy: GpuArray<'f32'>; dw: GpuArray<'f32'> },
+  forced: ConvolutionVariant | undefined,
+): void {
   const variant = forced ?? tunedVariant(gpu, 'backward-weights', shape)
   const { lanes, conditions } = common(gpu, shape, variant)
   const taps = shape.kernelHeight * shape.kernelWidth
@@ -198,13 +237,15 @@ export function convolveBackwardWeights(
   const usualTiles =
     Math.ceil(shape.outChannels / (isNarrow(shape.outChannels, {}) ? 16 : 32)) *
     Math.ceil(rows / (4 * gpu.profile.lanes))
-  const wanted =
-    variant.slices ?? Math.max(chains, Math.ceil(gpu.profile.targetWorkgroups / usualTiles))
+  const { dw } = buffers
+  const wanted = Math.min(
+    variant.slices ?? Math.max(chains, Math.ceil(gpu.profile.targetWorkgroups / usualTiles)),
+    Math.max(1, Math.floor(gpu.largestBinding / 4 / dw.length)),
+  )
   const imagesPerSlice = Math.max(4, 4 * Math.ceil(shape.batch / wanted / 4))
   const imageSlices = Math.ceil(shape.batch / imagesPerSlice)
   const pixelsPerSlice = Math.ceil(pixels / Math.max(1, Math.floor(wanted / imageSlices)))
   const slices = imageSlices * Math.ceil(pixels / pixelsPerSlice)
-  const { dw } = buffers
   const xRows = shape.batch * shape.inHeight * shape.inWidth
   const xReads = conditions.CI4 ? taps * columnTiles : 0
   const x = packPanels(gpu, buffers.x, xRows, xReads, variant.panels)
@@ -235,9 +276,11 @@ export function convolveBackwardWeights(
 /** y[i] = sum over the first axis of x [slices, ...y's shape], in order. */
 export function sumSlices(gpu: Gpu, x: GpuArray<'f32'>, y: GpuArray<'f32'>, slices: number): void {
   const vec4 = y.length % 4 === 0
-  gpu.dispatch(kernels.reduce_sum_slices, {
-    ...elementwiseCall(gpu, y, { slices }, vec4 ? 4 : 1),
-    conditions: { VEC4: vec4 },
-    buffers: { x, y },
-  })
+  const blocks = Math.ceil(slices / SUM_BLOCK)
+  for (const { first, views } of pieces(gpu, blocks, { x }, SUM_BLOCK * y.length))
+    gpu.dispatch(kernels.reduce_sum_slices, {
+      ...elementwiseCall(gpu, y, { slices: views.x.length / y.length }, vec4 ? 4 : 1),
+      conditions: { VEC4: vec4, CONTINUED: first > 0 },
+      buffers: { x: views.x, y },
+    })
 }

@@ -17,7 +17,7 @@ function pays(
   forced: boolean | undefined,
 ): boolean {
   // Twice, since the copy is padded to whole panels.
-  if (reads === 0 || 8 * x.length > gpu.device.limits.maxStorageBufferBindingSize) return false
+  if (reads === 0 || 8 * x.length > gpu.largestBinding) return false
   return (
     forced ?? (gpu.profile.software && length >= MIN_PANEL_CHANNELS && reads >= MIN_PANEL_READS)
   )

@@ -2,6 +2,8 @@ import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { pieces } from '../gpu/pieces.ts'
+import { accumulate } from './accumulate.ts'
 import { type AnyOp, type BackwardRun, type OpRun, openRun } from './opRun.ts'
 import { Tensor } from './tensor.ts'
 
@@ -157,10 +159,7 @@ export class Tape {
     const gradient = gradients.get(leaf)!
     if (!leaf.gradient) return
     gradients.delete(leaf)
-    this.gpu.dispatch(kernels.elementwise_accumulate, {
-      ...elementwiseCall(this.gpu, gradient, {}),
-      buffers: { x: gradient, y: leaf.gradient },
-    })
+    accumulate(this.gpu, gradient, leaf.gradient)
     gradient.release()
   }
 
@@ -218,19 +217,17 @@ export class Tape {
     // An op may return a tensor's own gradient array second.
     const [sum, term] = b === tensor.gradient ? [b, a] : [a, b]
     if (sum === tensor.gradient || sum.storage.uses === 1) {
-      gpu.dispatch(kernels.elementwise_accumulate, {
-        ...elementwiseCall(gpu, sum, {}),
-        buffers: { x: term, y: sum },
-      })
+      accumulate(gpu, term, sum)
       term.release()
       return sum
     }
     // Another tensor's gradient shares this array, so the sum needs one of its own.
     const total = gpu.empty('f32', sum.shape, 'gradient sum')
-    gpu.dispatch(kernels.add_forward, {
-      ...elementwiseCall(gpu, total, {}),
-      buffers: { a: sum, b: term, y: total },
-    })
+    for (const { views } of pieces(gpu, total.length, { a: sum, b: term, y: total }))
+      gpu.dispatch(kernels.add_forward, {
+        ...elementwiseCall(gpu, views.y, {}),
+        buffers: views,
+      })
     sum.release()
     term.release()
     return total

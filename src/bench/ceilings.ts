@@ -129,7 +129,7 @@ export interface CopyArrays {
 
 /** Arrays for a copy of `bytes` bytes in all, half of them read; of fewer where a binding ends. */
 export function copyArrays(gpu: Gpu, bytes: number): CopyArrays {
-  const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 16)
+  const most = Math.floor(gpu.largestBinding / 16)
   const shape = [4 * Math.min(most, Math.max(1, Math.round(bytes / 32)))]
   return { x: gpu.empty('f32', shape, 'copy source'), y: gpu.empty('f32', shape, 'copy') }
 }

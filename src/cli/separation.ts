@@ -110,7 +110,7 @@ async function distancesOf(
   { distances: wanted, bandwidth, seed }: Options,
 ): Promise<PairDistances> {
   const count = Math.min(wanted!, layer.n)
-  const { maxStorageBufferBindingSize: most } = gpu.device.limits
+  const { largestBinding: most } = gpu
   if (4 * count * layer.p > most)
     throw new Error(
       `${layer.title}: ${count} examples of ${layer.p} features exceed what this device binds at once, expected --distances ${Math.floor(most / 4 / layer.p)} or fewer`,

@@ -43,15 +43,14 @@ export class BufferPool {
   /**
    * A buffer of at least `bytes` bytes, its contents undefined.
    *
-   * @throws GpuOutOfMemoryError when `bytes` exceeds the device's largest buffer or binding
+   * @throws GpuOutOfMemoryError when `bytes` exceeds the device's largest buffer
    */
   acquire(bytes: number, label: string): Storage {
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits
-    const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
-    if (size > limit)
+    const { maxBufferSize } = this.device.limits
+    if (size > maxBufferSize)
       throw new GpuOutOfMemoryError(
-        `${label} needs ${size} bytes, but this device binds at most ${limit} at once`,
+        `${label} needs ${size} bytes, but a buffer of this device holds at most ${maxBufferSize}`,
       )
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
     return this.#take(this.#freeBuffers, `${size}`, size, label, () =>

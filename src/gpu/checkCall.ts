@@ -1,5 +1,5 @@
-import { GpuValidationError } from './errors.ts'
-import type { GpuArray } from './gpuArray.ts'
+import { GpuOutOfMemoryError, GpuValidationError } from './errors.ts'
+import { GpuArray } from './gpuArray.ts'
 import { GpuImage } from './gpuImage.ts'
 import type { KernelInfo } from './kernelInfo.ts'
 
@@ -7,21 +7,22 @@ import type { KernelInfo } from './kernelInfo.ts'
  * Refuses what WebGPU would refuse only when the commands run, without naming the kernel.
  *
  * @param id of the kernel's specialisation, for the error
- * @param limit workgroups in one dimension
+ * @param limits workgroups in one dimension, and bytes of a binding
  * @throws GpuValidationError when the number of workgroups is out of range, an array is missing or
  *   was released, or one that the kernel writes shares a buffer with another of its arrays
+ * @throws GpuOutOfMemoryError when an array exceeds the largest binding
  */
 export function checkCall(
   id: string,
   info: KernelInfo,
   buffers: Readonly<Record<string, GpuArray | GpuImage>>,
   workgroups: readonly [number, number, number],
-  limit: number,
+  limits: { readonly workgroups: number; readonly binding: number },
 ): void {
   for (const count of workgroups)
-    if (!Number.isInteger(count) || count < 1 || count > limit)
+    if (!Number.isInteger(count) || count < 1 || count > limits.workgroups)
       throw new GpuValidationError(
-        `kernel ${id}: workgroups [${workgroups}] are outside 1..${limit}`,
+        `kernel ${id}: workgroups [${workgroups}] are outside 1..${limits.workgroups}`,
       )
   const names = Object.keys(info.bindings)
   for (const name of names) {
@@ -29,6 +30,10 @@ export function checkCall(
     if (!array) throw new GpuValidationError(`kernel ${id}: no array is given for ${name}`)
     if (array.storage.uses === 0)
       throw new GpuValidationError(`kernel ${id}: ${name} [${array.shape}] was released before`)
+    if (array instanceof GpuArray && array.bindingSize > limits.binding)
+      throw new GpuOutOfMemoryError(
+        `kernel ${id}: ${name} (${array.storage.label}) [${array.shape}] needs ${array.bindingSize} bytes, but this device binds at most ${limits.binding} at once`,
+      )
   }
   for (const [i, a] of names.entries())
     for (const b of names.slice(i + 1))

@@ -17,6 +17,8 @@ export interface GpuOptions {
   readonly unsafeFast?: boolean
   /** Told of each pipeline that finishes compiling in a batch of `total`. */
   readonly onCompile?: (done: number, total: number) => void
+  /** Bytes that a kernel binds of an array at most, where that is to be less than the device allows. */
+  readonly largestBinding?: number
 }
 
 /**
@@ -32,6 +34,8 @@ export class Gpu {
   readonly #mainPool: BufferPool
   readonly #programs = new Set<Program>()
   readonly #constants: Constants
+  /** Bytes of the largest array that a kernel can bind whole; of a larger one it takes `pieces`. */
+  readonly largestBinding: number
   #pool: BufferPool
   #recording = false
   /** Variants of kernels in use, as `tuneConvolutions` finds them; others are chosen by shape. */
@@ -43,7 +47,9 @@ export class Gpu {
     readonly profile: DeviceProfile,
     options: GpuOptions = {},
   ) {
-    const { onCompile = () => {} } = options
+    const { onCompile = () => {}, largestBinding = Infinity } = options
+    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
+    this.largestBinding = Math.min(maxBufferSize, maxStorageBufferBindingSize, largestBinding)
     this.#pipelines = new PipelineCache(device)
     this.#constants = new Constants(device)
     this.#queue = new CommandQueue(device, this.#pipelines, onCompile, () => this.#check())
@@ -191,7 +197,10 @@ export class Gpu {
     const key = pipelineKey(info, call.constants, call.conditions)
     const buffers: Readonly<Record<string, GpuArray | GpuImage>> = call.buffers
     const { maxComputeWorkgroupsPerDimension } = this.device.limits
-    checkCall(key.id, info, buffers, call.workgroups, maxComputeWorkgroupsPerDimension)
+    checkCall(key.id, info, buffers, call.workgroups, {
+      workgroups: maxComputeWorkgroupsPerDimension,
+      binding: this.largestBinding,
+    })
     this.#queue.push({
       kind: 'dispatch',
       key,

@@ -3,6 +3,7 @@ import { elementwiseCall } from './elementwise.ts'
 import { kernels } from './generated/kernels.ts'
 import type { Gpu } from './gpu.ts'
 import type { GpuArray } from './gpuArray.ts'
+import { pieces } from './pieces.ts'
 
 /** Which draws fill an array; `src/random/randomStream.ts` says what each means. */
 interface UniformDraws {
@@ -27,8 +28,9 @@ export function fillUniform(
   { seed, stream, step = 0 }: UniformDraws,
 ): void {
   const [seedLow, seedHigh] = philoxKey(seed)
-  gpu.dispatch(kernels.random_philox_uniform, {
-    ...elementwiseCall(gpu, array, { seedLow, seedHigh, stream, step }),
-    buffers: { y: array },
-  })
+  for (const { first, views } of pieces(gpu, array.length, { y: array }))
+    gpu.dispatch(kernels.random_philox_uniform, {
+      ...elementwiseCall(gpu, views.y, { seedLow, seedHigh, stream, step, first: first / 4 }),
+      buffers: views,
+    })
 }

@@ -4,12 +4,14 @@ import { elementwiseCall } from '../gpu/elementwise.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import { pieces } from '../gpu/pieces.ts'
 
 function multiply(gpu: Gpu, x: GpuArray<'f32'>, y: GpuArray<'f32'>, factor: number): void {
-  gpu.dispatch(kernels.loss_scale, {
-    ...elementwiseCall(gpu, y, { factor }),
-    buffers: { x, y },
-  })
+  for (const { views } of pieces(gpu, y.length, { x, y }))
+    gpu.dispatch(kernels.loss_scale, {
+      ...elementwiseCall(gpu, views.y, { factor }),
+      buffers: views,
+    })
 }
 
 /** y = factor * x, any shape. */

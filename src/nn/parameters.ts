@@ -144,8 +144,7 @@ export class ParameterSet {
   }
 
   #allocate(gpu: Gpu, arenas: (members: readonly Member[], length: number) => Arenas): void {
-    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits
-    const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize) / 4
+    const limit = gpu.largestBinding / 4
     for (const decay of [true, false]) {
       let members: Member[] = []
       let length = 0

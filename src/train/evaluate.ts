@@ -111,12 +111,10 @@ export function forEachBatch(
   return forEachInputBatch(gpu, input, batchSize, body, (_, __, done) => onBatch(done))
 }
 
-/** The most images that one evaluation pass of a network may take: no activation passes a binding. */
+/** The most images that one evaluation pass of a network takes: no activation is cut into pieces. */
 export function evaluationBatchSize(gpu: Gpu, model: ResNet, input: ImageInput): number {
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits
-  const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize)
   const [height, width] = input.shape
-  const fits = Math.floor(limit / 4 / model.largestActivation(height, width))
+  const fits = Math.floor(gpu.largestBinding / 4 / model.largestActivation(height, width))
   return Math.max(1, Math.min(EVALUATION_BATCH, fits))
 }
 

@@ -70,8 +70,7 @@ export class SoftmaxProblem {
     labels: Uint32Array,
     classes: number,
   ): Promise<SoftmaxProblem> {
-    const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
-    const floats = Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4
+    const floats = gpu.largestBinding / 4
     const together = Math.min(ROWS_TOGETHER, Math.floor(floats / Math.max(width, classes)))
     const parameters = gpu.zeros('f32', [width, classes], 'classifier')
     const pieces: Piece[] = []

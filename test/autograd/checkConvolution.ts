@@ -19,6 +19,24 @@ export type Size = [number, number, number, number]
 
 type Pass = 'y' | 'dx' | 'dw'
 
+/** The variants of the kernels by name; all are right for every shape. */
+export const variants = {
+  chosen: {},
+  flat: { flat: true },
+  byPixel: { flat: false },
+  scalar: { vectorised: false },
+  wide: { narrow: false, oneRow: false },
+  oneRow: { oneRow: true, flat: true, narrow: false },
+  narrowOneRow: { narrow: true, oneRow: true },
+  noSubgroups: { subgroups: false },
+  noSubgroupsNarrow: { subgroups: false, narrow: true },
+  oneSlice: { slices: 1 },
+  sevenSlices: { slices: 7 },
+  lanes64: { lanes: 64 },
+  panels: { panels: true },
+  noPanels: { panels: false },
+} satisfies Record<string, ConvolutionVariant>
+
 // f32 sums of up to two thousand products against float64: measured below 4e-7.
 const TOLERANCE = 2e-6
 

@@ -1,11 +1,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { ConvolutionVariant } from '../../src/autograd/convolutionVariant.ts'
 import type { Conv2dAttributes } from '../../src/autograd/ops/conv2d.ts'
 import { resnetConvolutions } from '../../src/bench/resnetShapes.ts'
 import { openGpu } from '../../src/gpu/openGpu.ts'
 import { RandomStream } from '../../src/random/randomStream.ts'
-import { checkConvolution, type Size } from './checkConvolution.ts'
+import { checkConvolution, type Size, variants } from './checkConvolution.ts'
 
 const shapes: [string, Size, Size, Conv2dAttributes][] = [
   ['1x1', [2, 3, 5, 5], [1, 1, 5, 7], {}],
@@ -37,23 +36,6 @@ const shapes: [string, Size, Size, Conv2dAttributes][] = [
   ['matrix product', [96, 1, 1, 128], [1, 1, 128, 256], {}],
   ['batch 1, 1x1 stride 2', [1, 8, 8, 32], [1, 1, 32, 64], { stride: 2 }],
 ]
-
-const variants = {
-  chosen: {},
-  flat: { flat: true },
-  byPixel: { flat: false },
-  scalar: { vectorised: false },
-  wide: { narrow: false, oneRow: false },
-  oneRow: { oneRow: true, flat: true, narrow: false },
-  narrowOneRow: { narrow: true, oneRow: true },
-  noSubgroups: { subgroups: false },
-  noSubgroupsNarrow: { subgroups: false, narrow: true },
-  oneSlice: { slices: 1 },
-  sevenSlices: { slices: 7 },
-  lanes64: { lanes: 64 },
-  panels: { panels: true },
-  noPanels: { panels: false },
-} satisfies Record<string, ConvolutionVariant>
 
 test('every variant of every pass, on every shape', async () => {
   const gpu = await openGpu()

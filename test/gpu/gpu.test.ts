@@ -4,6 +4,7 @@ import { elementwiseCall } from '../../src/gpu/elementwise.ts'
 import { GpuError, GpuOutOfMemoryError } from '../../src/gpu/errors.ts'
 import { kernels } from '../../src/gpu/generated/kernels.ts'
 import { openGpu } from '../../src/gpu/openGpu.ts'
+import { withBindingLimit } from '../devices.ts'
 import { thrown } from '../thrown.ts'
 import { accumulate } from './accumulate.ts'
 
@@ -198,13 +199,32 @@ test('data of the wrong length or type is refused and leaves nothing behind', as
   assert.is(gpu.memory().live, before)
 })
 
-test('an array larger than a binding is refused with its name', async () => {
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
-  const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize)
-  const error = await thrown(() => gpu.empty('f32', [limit / 4 + 1], 'huge activations'))
+test('an array larger than a buffer is refused with its name', async () => {
+  const { maxBufferSize } = gpu.device.limits
+  const error = await thrown(() =>
+    gpu.empty('f32', [Math.ceil(maxBufferSize / 4) + 1], 'huge activations'),
+  )
   assert.instance(error, GpuOutOfMemoryError)
   assert.match(error.message, /^huge activations needs \d+ bytes/)
-  assert.match(error.message, `at most ${limit}`)
+  assert.match(error.message, `at most ${maxBufferSize}`)
+})
+
+test('an array larger than a binding is refused where a kernel would bind it', async () => {
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
+  assert.is(gpu.largestBinding, Math.min(maxBufferSize, maxStorageBufferBindingSize))
+  const small = withBindingLimit(gpu, 1024)
+  const x = small.empty('f32', [2, 129], 'huge activations')
+  const y = small.empty('f32', [256])
+  const launch = { params: { items: 64, itemsPerLane: 8 }, workgroups: [1, 1, 1] } as const
+  const error = await thrown(() =>
+    small.dispatch(kernels.relu_forward, { ...launch, constants: { LANES: 8 }, buffers: { x, y } }),
+  )
+  assert.instance(error, GpuOutOfMemoryError)
+  assert.match(
+    error.message,
+    /relu_forward.*: x \(huge activations\) \[2,129\] needs 1040 bytes, but this device binds at most 1024 at once/,
+  )
+  await small.idle()
 })
 
 test.run()

@@ -149,7 +149,7 @@ test('a micro-batch that no buffer of the device can hold is refused with what t
   const gpu = await openGpu()
   const model = network(gpu)
   const sgd = new Sgd(gpu, model.parameters.groups, OPTIONS)
-  const limit = gpu.device.limits.maxStorageBufferBindingSize
+  const limit = gpu.device.limits.maxBufferSize
   const side = 32
   const images = Math.ceil(limit / (side * side * 3 * 4)) + 1
   const before = gpu.memory().live

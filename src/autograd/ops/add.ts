@@ -1,5 +1,6 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -20,10 +21,11 @@ export const add = defineOp<{ a: Tensor; b: Tensor }, Readonly<Record<string, ne
     if (`${a.shape}` !== `${b.shape}`)
       throw new Error(`add: b is [${b.shape}], expected the shape of a, [${a.shape}]`)
     const y = run.gpu.empty('f32', a.shape, 'add')
-    run.gpu.dispatch(kernels.add_forward, {
-      ...elementwiseCall(run.gpu, y, {}),
-      buffers: { a, b, y },
-    })
+    for (const { views } of pieces(run.gpu, y.length, { a, b, y }))
+      run.gpu.dispatch(kernels.add_forward, {
+        ...elementwiseCall(run.gpu, views.y, {}),
+        buffers: views,
+      })
     return { output: y, saved: {} }
   },
   backward(run, dy) {

@@ -2,6 +2,7 @@ import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { GpuArray } from '../../gpu/gpuArray.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -41,9 +42,27 @@ function channelLanes(gpu: Gpu, rows: number, channels: number) {
     parts: slices * deep,
     constants: { LANES: lanes },
     c4,
-    walk: { items, rows, rowsPerSlice },
-    workgroups: [tiles, slices, 1] as const,
+    rows,
+    rowsPerSlice,
     perChannel: [Math.ceil(channels / lanes), 1, 1] as const,
+    /** The launches over pieces of arrays [rows, C], each of whole slices: their order is kept. */
+    launches<A extends Readonly<Record<string, F32 | undefined>>>(arrays: A) {
+      return pieces(gpu, slices, arrays, channels * rowsPerSlice).map(
+        ({ first, count, views }) => ({
+          buffers: views,
+          call: {
+            constants: { LANES: lanes },
+            params: {
+              items,
+              rows: Math.min(count * rowsPerSlice, rows - first * rowsPerSlice),
+              rowsPerSlice,
+              firstPart: first * deep,
+            },
+            workgroups: [tiles, count, 1] as const,
+          },
+        }),
+      )
+    },
   }
 }
 
@@ -142,19 +161,18 @@ export const batchNorm = defineOp<
     const channel = run.temporary('f32', [4, channels])
     if (training) {
       const parts = run.temporary('f32', [plan.parts, 2, channels])
-      gpu.dispatch(kernels.batch_norm_statistics, {
-        constants,
-        conditions: { C4: plan.c4 },
-        buffers: { x, parts },
-        params: plan.walk,
-        workgroups: plan.workgroups,
-      })
+      for (const { call, buffers } of plan.launches({ x }))
+        gpu.dispatch(kernels.batch_norm_statistics, {
+          ...call,
+          conditions: { C4: plan.c4 },
+          buffers: { ...buffers, parts },
+        })
       gpu.dispatch(kernels.batch_norm_combine, {
         buffers: { parts, gamma, beta, runningMean, runningVar, channel },
         ...elementwiseCall(
           gpu,
           gamma,
-          { rows, rowsPerSlice: plan.walk.rowsPerSlice, parts: plan.parts, eps, momentum },
+          { rows, rowsPerSlice: plan.rowsPerSlice, parts: plan.parts, eps, momentum },
           plan.c4 ? 4 : 1,
         ),
         conditions: { C4: plan.c4 },
@@ -168,13 +186,12 @@ export const batchNorm = defineOp<
       })
     }
     const y = gpu.empty('f32', x.shape, 'batchNorm')
-    gpu.dispatch(kernels.batch_norm_normalize, {
-      constants,
-      conditions: { C4: plan.c4, RELU: relu, RESIDUAL: !!residual },
-      buffers: { x, channel, residual: residual ?? x, y },
-      params: plan.walk,
-      workgroups: plan.workgroups,
-    })
+    for (const { call, buffers } of plan.launches({ x, residual: residual ?? x, y }))
+      gpu.dispatch(kernels.batch_norm_normalize, {
+        ...call,
+        conditions: { C4: plan.c4, RELU: relu, RESIDUAL: !!residual },
+        buffers: { ...buffers, channel },
+      })
     // With a residual the sign of the sum is not to be had from x alone, so y is kept for it.
     return { output: y, saved: { x, channel, y: relu && residual ? y : undefined } }
   },
@@ -182,28 +199,29 @@ export const batchNorm = defineOp<
     const { gpu, needs } = run
     const channels = run.shapes.gamma[0]!
     const plan = channelLanes(gpu, x.length / channels, channels)
-    const { constants } = plan
     const needsOwn = needs.x || needs.gamma || needs.beta
     let g: F32 = dy
     if (y) {
       g = needs.residual ? run.gradientOf('residual') : run.temporary('f32', x.shape)
       if (!needsOwn)
-        gpu.dispatch(kernels.relu_backward, {
-          ...elementwiseCall(gpu, g, {}),
-          buffers: { y, dy, dx: g },
-        })
+        for (const { views } of pieces(gpu, g.length, { y, dy, dx: g }))
+          gpu.dispatch(kernels.relu_backward, {
+            ...elementwiseCall(gpu, views.dx, {}),
+            buffers: views,
+          })
     }
     const residual = needs.residual ? (y ? g : dy.retain()) : undefined
     if (!needsOwn) return { residual }
     const conditions = { C4: plan.c4, RELU: relu && !y }
     const parts = run.temporary('f32', [plan.parts, 2, channels])
-    gpu.dispatch(kernels.batch_norm_backward_reduce, {
-      constants,
-      conditions: { ...conditions, MASK: !!y },
-      buffers: { x, dy, channel, y: y ?? x, parts, g: y ? g : run.temporary('f32', [1]) },
-      params: plan.walk,
-      workgroups: plan.workgroups,
-    })
+    // Without a mask nothing is written to g, and y is not read.
+    const standIns = { y: channel, g: y ? g : run.temporary('f32', [1]) }
+    for (const { call, buffers } of plan.launches({ x, dy, ...(y && { y, g }) }))
+      gpu.dispatch(kernels.batch_norm_backward_reduce, {
+        ...call,
+        conditions: { ...conditions, MASK: !!y },
+        buffers: { channel, parts, ...standIns, ...buffers },
+      })
     const dgamma = needs.gamma ? run.gradientOf('gamma') : run.temporary('f32', [channels])
     const dbeta = needs.beta ? run.gradientOf('beta') : run.temporary('f32', [channels])
     const coefficients = run.temporary('f32', [5, channels])
@@ -212,20 +230,19 @@ export const batchNorm = defineOp<
       ...elementwiseCall(
         gpu,
         dgamma,
-        { rows: plan.walk.rows, parts: plan.parts, centred: training ? 1 : 0 },
+        { rows: plan.rows, parts: plan.parts, centred: training ? 1 : 0 },
         plan.c4 ? 4 : 1,
       ),
       conditions: { C4: plan.c4 },
     })
     const dx = needs.x ? run.gradientOf('x') : undefined
     if (dx)
-      gpu.dispatch(kernels.batch_norm_backward_input, {
-        constants,
-        conditions,
-        buffers: { x, dy: g, coefficients, dx },
-        params: plan.walk,
-        workgroups: plan.workgroups,
-      })
+      for (const { call, buffers } of plan.launches({ x, dy: g, dx }))
+        gpu.dispatch(kernels.batch_norm_backward_input, {
+          ...call,
+          conditions,
+          buffers: { ...buffers, coefficients },
+        })
     return {
       x: dx,
       gamma: needs.gamma ? dgamma : undefined,

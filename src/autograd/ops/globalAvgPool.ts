@@ -1,5 +1,6 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -26,28 +27,26 @@ export const globalAvgPool = defineOp<{ x: Tensor }, Readonly<Record<string, nev
     const [batch, height, width, channels] = x.shape as [number, number, number, number]
     const itemWidth = channels % 4 === 0 ? 4 : 1
     const y = run.gpu.empty('f32', [batch, channels], 'globalAvgPool')
-    run.gpu.dispatch(kernels.global_avg_pool_forward, {
-      ...elementwiseCall(
-        run.gpu,
-        y,
-        { channelItems: channels / itemWidth, height, width },
-        itemWidth,
-      ),
-      conditions: { C4: itemWidth === 4 },
-      buffers: { x, y },
-    })
+    const params = { channelItems: channels / itemWidth, height, width }
+    for (const { views } of pieces(run.gpu, batch, { x, y }))
+      run.gpu.dispatch(kernels.global_avg_pool_forward, {
+        ...elementwiseCall(run.gpu, views.y, params, itemWidth),
+        conditions: { C4: itemWidth === 4 },
+        buffers: views,
+      })
     return { output: y, saved: {} }
   },
   backward(run, dy) {
-    const [, height, width, channels] = run.shapes.x as [number, number, number, number]
+    const [batch, height, width, channels] = run.shapes.x as [number, number, number, number]
     const itemWidth = channels % 4 === 0 ? 4 : 1
     const dx = run.gradientOf('x')
     const params = { channelItems: channels / itemWidth, pixels: height * width }
-    run.gpu.dispatch(kernels.global_avg_pool_backward, {
-      ...elementwiseCall(run.gpu, dx, params, itemWidth),
-      conditions: { C4: itemWidth === 4 },
-      buffers: { dy, dx },
-    })
+    for (const { views } of pieces(run.gpu, batch, { dy, dx }))
+      run.gpu.dispatch(kernels.global_avg_pool_backward, {
+        ...elementwiseCall(run.gpu, views.dx, params, itemWidth),
+        conditions: { C4: itemWidth === 4 },
+        buffers: views,
+      })
     return { x: dx }
   },
 })

@@ -1,5 +1,6 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import {
   convolve,
   convolveBackwardData,
@@ -52,11 +53,12 @@ export const linear = defineOp<
     convolve(gpu, shape, { x, w: weight, y })
     if (bias) {
       const width = out % 4 === 0 ? 4 : 1
-      gpu.dispatch(kernels.linear_add_bias, {
-        ...elementwiseCall(gpu, y, { rowItems: out / width }, width),
-        conditions: { VEC4: width === 4 },
-        buffers: { bias, y },
-      })
+      for (const { views } of pieces(gpu, shape.batch, { y }))
+        gpu.dispatch(kernels.linear_add_bias, {
+          ...elementwiseCall(gpu, views.y, { rowItems: out / width }, width),
+          conditions: { VEC4: width === 4 },
+          buffers: { bias, ...views },
+        })
     }
     return {
       output: y,

@@ -1,5 +1,6 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import { type Pair, pair } from '../pair.ts'
 import type { Tensor } from '../tensor.ts'
@@ -59,6 +60,7 @@ function poolCall(
 ) {
   const width: 1 | 4 = channels % 4 === 0 ? 4 : 1
   return {
+    batch,
     width,
     output: [batch, outHeight, outWidth, channels],
     params: { channelItems: channels / width, inHeight, inWidth, outHeight, outWidth, ...window },
@@ -89,24 +91,26 @@ export const maxPool2d = defineOp<{ x: Tensor }, MaxPool2dAttributes>()({
     { shapes: { x: [2, 8, 7, 4] }, attributes: () => ({ size: 3, stride: 2, padding: 'same' }) },
   ],
   forward(run, { x }, attributes) {
-    const { output, width, params } = poolShape(x.shape, attributes)
+    const { batch, output, width, params } = poolShape(x.shape, attributes)
     const y = run.gpu.empty('f32', output, 'maxPool2d')
     const taps = run.temporary('u32', run.needs.x ? output : [1])
-    run.gpu.dispatch(kernels.max_pool_2d_forward, {
-      ...elementwiseCall(run.gpu, y, params, width),
-      conditions: { C4: width === 4, TAPS: run.needs.x },
-      buffers: { x, y, taps },
-    })
+    for (const { views } of pieces(run.gpu, batch, { x, y, ...(run.needs.x && { taps }) }))
+      run.gpu.dispatch(kernels.max_pool_2d_forward, {
+        ...elementwiseCall(run.gpu, views.y, params, width),
+        conditions: { C4: width === 4, TAPS: run.needs.x },
+        buffers: { taps, ...views },
+      })
     return { output: y, saved: { taps } }
   },
   backward(run, dy, { taps }, attributes) {
-    const { width, params } = poolShape(run.shapes.x, attributes)
+    const { batch, width, params } = poolShape(run.shapes.x, attributes)
     const dx = run.gradientOf('x')
-    run.gpu.dispatch(kernels.max_pool_2d_backward, {
-      ...elementwiseCall(run.gpu, dx, params, width),
-      conditions: { C4: width === 4 },
-      buffers: { dy, taps, dx },
-    })
+    for (const { views } of pieces(run.gpu, batch, { dy, taps, dx }))
+      run.gpu.dispatch(kernels.max_pool_2d_backward, {
+        ...elementwiseCall(run.gpu, views.dx, params, width),
+        conditions: { C4: width === 4 },
+        buffers: views,
+      })
     return { x: dx }
   },
 })

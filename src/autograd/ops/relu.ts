@@ -1,5 +1,6 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -16,18 +17,20 @@ export const relu = defineOp<{ x: Tensor }, Readonly<Record<string, never>>>()({
   })),
   forward(run, { x }) {
     const y = run.gpu.empty('f32', x.shape, 'relu')
-    run.gpu.dispatch(kernels.relu_forward, {
-      ...elementwiseCall(run.gpu, y, {}),
-      buffers: { x, y },
-    })
+    for (const { views } of pieces(run.gpu, y.length, { x, y }))
+      run.gpu.dispatch(kernels.relu_forward, {
+        ...elementwiseCall(run.gpu, views.y, {}),
+        buffers: views,
+      })
     return { output: y, saved: { y } }
   },
   backward(run, dy, { y }) {
     const dx = run.gradientOf('x')
-    run.gpu.dispatch(kernels.relu_backward, {
-      ...elementwiseCall(run.gpu, dx, {}),
-      buffers: { y, dy, dx },
-    })
+    for (const { views } of pieces(run.gpu, dx.length, { y, dy, dx }))
+      run.gpu.dispatch(kernels.relu_backward, {
+        ...elementwiseCall(run.gpu, views.dx, {}),
+        buffers: views,
+      })
     return { x: dx }
   },
 })

@@ -236,7 +236,7 @@ export class Augmenter {
     if (held && held.length >= length) return new GpuArray('u32', [length], held.storage)
     held?.release()
     // Some more than asked for, if the device allows: the boxes of the next batch may be larger.
-    const most = this.gpu.device.limits.maxStorageBufferBindingSize / 4
+    const most = this.gpu.largestBinding / 4
     const room = Math.max(4, length, Math.min(Math.ceil(length * 1.25), most))
     const grown = this.gpu.empty('u32', [room], name)
     this.#scratch.set(name, grown)

@@ -21,5 +21,7 @@ export function hashBits(index: number, seed: number): number {
 
 /** Deterministic values in [-0.5, 0.5], exactly representable in f32: a hash of the index. */
 export function hashValues(length: number, seed: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => hashBits(i, seed) / 2 ** 32 - 0.5)
+  const values = new Float32Array(length)
+  for (let i = 0; i < length; i++) values[i] = hashBits(i, seed) / 2 ** 32 - 0.5
+  return values
 }
