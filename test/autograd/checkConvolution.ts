@@ -61,7 +61,7 @@ export async function checkConvolution(
     w: hashValues(size(wShape), 2),
     dy: hashValues(size(yShape), 3),
   }
-  const [x64, w64, dy64] = [host.x, host.w, host.dy].map((v) => Float64Array.from(v)) as [
+  const [x64, w64, dy64] = [host.x, host.w, host.dy].map((v) => new Float64Array(v)) as [
     Float64Array,
     Float64Array,
     Float64Array,

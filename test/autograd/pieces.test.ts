@@ -3,13 +3,12 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { convolve, convolveBackwardData } from '../../src/autograd/convolution.ts'
 import { productShape } from '../../src/autograd/convolutionShape.ts'
-import { defineOp, type RegisteredOp, registeredOps } from '../../src/autograd/op.ts'
+import { type RegisteredOp, registeredOps } from '../../src/autograd/op.ts'
 import { type Conv2dAttributes, convolutionShape } from '../../src/autograd/ops/conv2d.ts'
 import '../../src/autograd/ops/index.ts'
 import { Tape } from '../../src/autograd/tape.ts'
 import { Tensor } from '../../src/autograd/tensor.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
-import type { GpuArray } from '../../src/gpu/gpuArray.ts'
 import { openGpu } from '../../src/gpu/openGpu.ts'
 import '../../src/losses/scale.ts'
 import { resnet } from '../../src/nn/resnet.ts'
@@ -20,6 +19,7 @@ import { TrainStep } from '../../src/train/trainStep.ts'
 import { withBindingLimit } from '../devices.ts'
 import { softmaxObjective } from '../train/tinyTraining.ts'
 import { checkConvolution, type Size, variants } from './checkConvolution.ts'
+import { withGradient } from './withGradient.ts'
 
 // Room for 64 images of 512 values, the fewest that can stand alone where a row is odd.
 const LIMIT = 2 ** 17
@@ -33,14 +33,6 @@ const small = withBindingLimit(whole, LIMIT)
 test.after(() => whole.close())
 
 type Shapes = Readonly<Record<string, readonly number[]>>
-
-/** A scalar whose gradient with respect to x is dy. */
-const withGradient = defineOp<{ x: Tensor }, { readonly dy: GpuArray<'f32'> }>()({
-  name: 'test.withGradient',
-  gradientCases: [],
-  forward: ({ gpu }) => ({ output: gpu.zeros('f32', [1]), saved: {} }),
-  backward: (_, __, ___, { dy }) => ({ x: dy.retain() }),
-})
 
 const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
 
