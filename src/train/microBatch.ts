@@ -6,7 +6,7 @@ const BINDING_BYTES = 2 ** 27
 /**
  * The largest micro-batch that divides the batch and whose activations every WebGPU device can bind:
  * the same on all devices, since batch norm normalises by it. Where there is none, the batch itself,
- * which a device with higher limits may take.
+ * which then runs in pieces.
  *
  * @param batch images of a step, at least 2
  * @param shape of the network's input, [height, width, channels]
