@@ -42,12 +42,15 @@ export class Gpu {
   choices: KernelChoices = {}
   #failure: GpuError | undefined
 
+  /** @throws GpuError when `options.largestBinding` is no number above 0 */
   constructor(
     readonly device: GPUDevice,
     readonly profile: DeviceProfile,
     options: GpuOptions = {},
   ) {
     const { onCompile = () => {}, largestBinding = Infinity } = options
+    if (!(largestBinding > 0))
+      throw new GpuError(`largestBinding is ${largestBinding}, expected a number of bytes above 0`)
     const { maxBufferSize, maxStorageBufferBindingSize } = device.limits
     this.largestBinding = Math.min(maxBufferSize, maxStorageBufferBindingSize, largestBinding)
     this.#pipelines = new PipelineCache(device)

@@ -212,6 +212,8 @@ test('an array larger than a buffer is refused with its name', async () => {
 test('an array larger than a binding is refused where a kernel would bind it', async () => {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
   assert.is(gpu.largestBinding, Math.min(maxBufferSize, maxStorageBufferBindingSize))
+  for (const wrong of [0, -1, Number.NaN])
+    assert.match((await thrown(() => withBindingLimit(gpu, wrong))).message, `is ${wrong}`)
   const small = withBindingLimit(gpu, 1024)
   const x = small.empty('f32', [2, 129], 'huge activations')
   const y = small.empty('f32', [256])
