@@ -53,9 +53,9 @@ export interface LinearProbe extends Accuracy {
  * features, its L2 regularisation chosen on validation rows held out of the training set, then
  * fitted once more to all training rows and tested.
  *
- * The fits run from strong to weak regularisation, each from the one before. The paper goes the other
- * way; the problem is convex, so that the solutions are the same, and this way each is a small step from
- * the last. Of equally accurate lambdas the largest is taken. Features are taken as they are: neither
+ * The fits run from strong to weak regularisation, each from where the two before it point to. The paper
+ * goes the other way; the problem is convex, so that the solutions are the same, and this way each is a
+ * small step from the last. Of equally accurate lambdas the largest is taken. Features are taken as they are: neither
  * standardised nor whitened (see `Rotation` for the coordinates in which the fit is computed).
  *
  * @throws Error on features that do not fit or are not finite, fewer than two classes, or options out of
@@ -86,13 +86,16 @@ export async function linearProbe(
   const fitted = await problemOf(split.fit)
   const held = await problemOf(split.validation)
   const heldLabels = split.validation.map((row) => labels[row]!)
+  let before: Solution | undefined
   for (const [i, lambda] of lambdas.entries()) {
     const { parameters, ...fit } = await fitLogistic(fitted, rotation, lambda, start, options)
     const found = accuracyOf(await held.predict(parameters), heldLabels, classes.length)
     const accuracy = metric === 'top1' ? found.accuracy : found.meanPerClass
     path.unshift({ ...fit, accuracy })
     if (accuracy > chosen.accuracy) chosen = { accuracy, lambda, parameters }
-    start = parameters
+    const at = { lambda, parameters }
+    start = extrapolated(before, at, lambdas[i + 1])
+    before = at
     onFit(i + 1, lambdas.length + 1)
   }
   fitted.release()
@@ -117,6 +120,22 @@ export async function linearProbe(
     bias,
     classes,
   }
+}
+
+interface Solution {
+  readonly lambda: number
+  readonly parameters: Float64Array
+}
+
+/** Where a line through two solutions, over the logarithm of lambda, meets another lambda. */
+function extrapolated(
+  before: Solution | undefined,
+  at: Solution,
+  lambda = at.lambda,
+): Float64Array {
+  if (!before) return at.parameters
+  const factor = Math.log(lambda / at.lambda) / Math.log(at.lambda / before.lambda)
+  return at.parameters.map((value, i) => value + factor * (value - before.parameters[i]!))
 }
 
 /** Lambdas by falling size. */
