@@ -52,3 +52,28 @@ export function storedNetwork(layers: readonly FeatureSource[]): FeatureNetwork 
     },
   }
 }
+
+/**
+ * Several networks as one that has all of their layers, one network's after another's.
+ *
+ * @param nameOf what a layer of the i-th network is called here
+ */
+export function stackedNetworks(
+  networks: readonly FeatureNetwork[],
+  nameOf: (name: string, i: number) => string,
+): FeatureNetwork {
+  return {
+    layers: networks.flatMap(({ layers }, i) =>
+      layers.map((layer) => ({ ...layer, name: nameOf(layer.name, i) })),
+    ),
+    bytes: networks.reduce((sum, { bytes }) => sum + bytes, 0),
+    async *minibatch(rows, memory) {
+      let before = 0
+      for (const network of networks) {
+        for await (const { layer, features } of network.minibatch(rows, memory))
+          yield { layer: before + layer, features }
+        before += network.layers.length
+      }
+    },
+  }
+}

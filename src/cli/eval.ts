@@ -8,12 +8,12 @@ import {
 } from '../analysis/calibration.ts'
 import { type ImageDataset, subset } from '../data/imageSource.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { type Objective, withoutBackground } from '../losses/objective.ts'
+import type { Objective } from '../losses/objective.ts'
 import type { CompleteConfig } from '../train/config.ts'
 import { imageInput } from '../train/decodedInput.ts'
 import { holdOut, type ImageInput } from '../train/input.ts'
 import { type LoadedRun, loadRun } from '../train/loadRun.ts'
-import { type CollectedLogits, collectLogits } from '../train/logits.ts'
+import { type CollectedLogits, collectLogits, rankedClasses } from '../train/logits.ts'
 import { BadImages } from './badImages.ts'
 import { openTunedGpu } from './openTunedGpu.ts'
 import { openImages } from './prepareTraining.ts'
@@ -123,24 +123,13 @@ function heldOutLogits(
 
 type Report = Record<string, unknown> & { readonly n: number; readonly top1: number }
 
-/** What is ranked: all classes, or those after the background class, counted from 0. */
-function ranked({ background, classes }: Objective, { logits, labels }: CollectedLogits) {
-  return background
-    ? {
-        scores: withoutBackground(logits, classes),
-        labels: labels.map((label) => label - 1),
-        classes: classes - 1,
-      }
-    : { scores: logits, labels, classes }
-}
-
 /** Accuracy and calibration; what can't be defined is null, with the reason under `undefined`. */
 function describe(
   objective: Objective,
   evaluated: CollectedLogits,
   held: CollectedLogits | undefined,
 ): Report {
-  const { labels, scores, classes } = ranked(objective, evaluated)
+  const { labels, scores, classes } = rankedClasses(objective, evaluated)
   const n = labels.length
   const share = (k: number) => topCount(scores, labels, classes, k) / n
   const accuracy = { n, top1: share(1), top5: share(Math.min(5, classes)) }
@@ -156,7 +145,7 @@ function describe(
   const fitted = held
     ? fitTemperature(
         objective.logProbabilities(held.logits)!,
-        ranked(objective, held).labels,
+        rankedClasses(objective, held).labels,
         classes,
       )
     : fitTemperature(p, labels, classes)

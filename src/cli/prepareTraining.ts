@@ -1,17 +1,20 @@
-import { inputSize } from '../data/imageInput.ts'
 import { type ImageDataset, withBackground } from '../data/imageSource.ts'
 import { openImageDataset } from '../data/registry.ts'
 import { instantiate, type Objective } from '../losses/objective.ts'
 import { objectiveNamed } from '../losses/registry.ts'
-import { ResNet } from '../nn/resnet.ts'
 import {
   type CompleteConfig,
   checkConfig,
   completeConfig,
   type TrainConfig,
 } from '../train/config.ts'
-import { largestMicroBatch } from '../train/microBatch.ts'
 import { differences, RunFolder } from '../train/runFolder.ts'
+import {
+  checkStatistics,
+  fittingMicroBatch,
+  type Lengths,
+  lengthsInSteps,
+} from '../train/runSettings.ts'
 import {
   flagOf,
   readSettings,
@@ -156,21 +159,16 @@ function configOf(
   dataset: ImageDataset,
 ): CompleteConfig {
   const { loss, set, epochs, steps, warmupEpochs, warmupSteps, ...rest } = settings
-  const { batch, holdOut = 0 } = settings as { batch: number; holdOut?: number }
-  // At least one, so that a batch that is too large is what gets named.
-  const perEpoch = Math.max(1, Math.floor((dataset.train.count - holdOut) / batch))
-  const inSteps = (name: 'steps' | 'warmupSteps', epochsName: 'epochs' | 'warmupEpochs') => {
-    if (given[name] !== undefined && given[epochsName] !== undefined)
-      throw new Error(`both ${flagOf(name)} and ${flagOf(epochsName)} are given, expected one`)
-    const wins = given[name] ?? (given[epochsName] === undefined ? settings[name] : undefined)
-    return (wins as number) ?? Math.round((settings[epochsName] as number) * perEpoch)
-  }
   const { statistics, size } = dataset
-  const unused = statistics ? undefined : (['mean', 'std'] as const).find((name) => rest[name])
-  if (unused)
-    throw new Error(
-      `${flagOf(unused)} is given with ${dataset.name}, whose images are f32: these are taken as they are`,
-    )
+  const trainImages = dataset.train.count
+  const { batch, holdOut = 0 } = settings as { batch: number; holdOut?: number }
+  const lengths = lengthsInSteps(
+    given as Lengths,
+    settings as Lengths,
+    { batch, trainImages, holdOut },
+    flagOf,
+  )
+  checkStatistics(rest, dataset, flagOf)
   // f32 images are taken as they are; small ones are moved, large ones and those of any size cropped.
   const small = size !== undefined && Math.max(size.height, size.width) < SMALL
   const augment = !statistics ? 'none' : small ? 'pad' : 'random-resized'
@@ -181,32 +179,16 @@ function configOf(
     objective: objective.name,
     variant: objective.variant,
     hyperparameters: objective.hyperparameters,
-    trainImages: dataset.train.count,
-    steps: inSteps('steps', 'epochs'),
-    warmupSteps: inSteps('warmupSteps', 'warmupEpochs'),
+    trainImages,
+    steps: lengths.steps!,
+    warmupSteps: lengths.warmupSteps!,
   })
   const fitted =
-    settings.microBatch === undefined ? { ...config, microBatch: fitting(config, dataset) } : config
-  checkConfig(fitted, dataset.train.count)
+    settings.microBatch === undefined
+      ? { ...config, microBatch: fittingMicroBatch(config, dataset) }
+      : config
+  checkConfig(fitted, trainImages)
   return fitted
-}
-
-/** Size of the network's input. */
-export function inputOf(
-  { imageSize }: CompleteConfig,
-  { size, statistics }: Pick<ImageDataset, 'size' | 'statistics'>,
-): { height: number; width: number } {
-  const side = imageSize === undefined ? {} : { height: imageSize, width: imageSize }
-  return inputSize(size, statistics === undefined, side)
-}
-
-/** Images that any WebGPU device takes at once. */
-function fitting(config: CompleteConfig, dataset: ImageDataset): number {
-  const { arch, width, stem, batch } = config
-  const { classes } = dataset
-  const input = inputOf(config, dataset)
-  const network = new ResNet({ arch, width, stem, classes })
-  return largestMicroBatch(network, batch, [input.height, input.width, 3])
 }
 
 /** @throws UsageError where the folder holds a run that was asked for otherwise */

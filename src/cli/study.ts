@@ -1,23 +1,22 @@
 import path from 'node:path'
 import process from 'node:process'
 import { Command, InvalidArgumentError } from 'commander'
-import type { Dataset } from '../data/dataset.ts'
-import { inputSize } from '../data/imageInput.ts'
-import type { ImageDataset } from '../data/imageSource.ts'
-import { openDataset, openImageDataset } from '../data/registry.ts'
 import { writeMachine } from '../study/comparison/machine.ts'
 import { writeStudyReport } from '../study/comparison/studyReport.ts'
 import { readTwinResults } from '../study/comparison/twinResults.ts'
-import { checkDisk, estimateRun } from '../study/plan/estimate.ts'
+import { checkDisk, estimateRun, imagesToLookAt } from '../study/plan/estimate.ts'
 import type { StudyData } from '../study/plan/oneRun.ts'
 import { type PlannedRun, plannedRuns } from '../study/plan/plannedRuns.ts'
 import { type Shard, selectRuns, takeRuns, unfinished } from '../study/plan/runStudy.ts'
 import { readStudyFile } from '../study/plan/studyFile.ts'
+import { inputOf } from '../train/runSettings.ts'
 import { TrainingInterrupted } from '../train/trainer.ts'
+import { BadImages } from './badImages.ts'
 import { interruptSignal } from './interrupt.ts'
 import { openTunedGpu } from './openTunedGpu.ts'
 import { integer } from './parse.ts'
 import { Progress } from './progress.ts'
+import { openStudyData } from './studyData.ts'
 import { presets, studyFile } from './studyFiles.ts'
 import { Tasks } from './tasks.ts'
 import { tuneAtFirstUse } from './tuneAtFirstUse.ts'
@@ -26,6 +25,7 @@ import { startWorkers } from './workers.ts'
 
 interface Options {
   readonly out?: string
+  readonly data?: string
   readonly only?: string
   readonly shard?: Shard
   readonly jobs?: number
@@ -63,6 +63,10 @@ export function studyCommand(): Command {
       command
         .argument('<FILE>', `the study, a TOML file, or one of ${presets().join(', ')}`)
         .option('--out <DIR>', 'folder of the study; default: runs/ and the name of the file')
+        .option(
+          '--data <DIR>',
+          'folder that relative paths of data sets start from; default: what the file says under data',
+        )
         .option('--json', 'print one JSON object'),
     )
   return study
@@ -82,17 +86,10 @@ interface Opened {
 }
 
 /** Everything that can be wrong before a device is opened is found here. */
-async function open(given: string, { out }: Options): Promise<Opened> {
+async function open(given: string, { out, data: base }: Options): Promise<Opened> {
   const file = studyFile(given)
   const study = await readStudyFile(file)
-  const dataset = await openDataset(study.dataset, study.size ? { size: study.size } : {})
-  const transfer = new Map<string, ImageDataset>()
-  for (const name of study.transfer.datasets) {
-    const found = await openImageDataset(name)
-    if (!found.test)
-      throw new Error(`${file}: transfer.datasets has ${name}, which has one split, expected two`)
-    transfer.set(name, found)
-  }
+  const { dataset, transfer } = await openStudyData(file, study, base)
   const runs = named(file, () => plannedRuns(study, dataset))
   const folder = out ?? path.join('runs', path.parse(file).name)
   return { data: { study, dataset, transfer, out: folder }, runs }
@@ -114,6 +111,7 @@ async function run(file: string, options: Options): Promise<void> {
   const progress = new Progress()
   const signal = interruptSignal(progress)
   const tasks = new Tasks(progress)
+  const badImages = new BadImages(progress)
   const gpu = await openTunedGpu({
     unsafeFast: !!options.unsafeFast,
     onCompile: (done, total) => tasks.update('Compiling kernels', done, total, 'kernels'),
@@ -136,7 +134,7 @@ async function run(file: string, options: Options): Promise<void> {
     const [{ config }] = runs as [PlannedRun]
     const sizes = {
       batch: config.microBatch,
-      size: inputSize(dataset, false, {}).height,
+      size: inputOf(config, dataset).height,
       width: config.width,
       classes: dataset.classes,
     }
@@ -155,6 +153,7 @@ async function run(file: string, options: Options): Promise<void> {
           `${imagesPerSecond.toFixed(0)} images/s, loss ${loss.toPrecision(3)}`,
         ),
       onPhase: (phase, done, total) => tasks.update(phase, done, total, 'images'),
+      onProblem: badImages.add,
     })
     await workers.finish()
     progress.stop()
@@ -179,37 +178,44 @@ async function run(file: string, options: Options): Promise<void> {
 
 async function plan(file: string, options: Options): Promise<void> {
   const { data, runs } = await open(file, options)
-  const { dataset, out } = data
+  const { out } = data
   const left = await unfinished(data, runs)
-  const { minutes, megabytes, device } = await estimate(dataset, left)
+  const { minutes, lookingMinutes, megabytes, device } = await estimate(data, runs, left)
   const rows = runs.map((run) => ({ id: run.id, state: left.includes(run) ? 'to do' : 'done' }))
   const summary = {
     out,
     runs: rows,
     done: runs.length - left.length,
     minutesLeft: minutes,
+    lookingMinutesLeft: lookingMinutes,
     megabytesLeft: megabytes,
     device,
   }
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`)
   else
     process.stdout.write(
-      `${rows.map(({ id, state }) => `${state.padEnd(6)} ${id}`).join('\n')}\n\n${summary.done} of ${runs.length} runs are done in ${out}. The others take about ${minutes} min of training and ${megabytes} MB on ${device}.\n`,
+      `${rows.map(({ id, state }) => `${state.padEnd(6)} ${id}`).join('\n')}\n\n${summary.done} of ${runs.length} runs are done in ${out}. The others take about ${minutes} min of training, ${lookingMinutes} min of looking at images otherwise, fits and Gram products besides, and ${megabytes} MB on ${device}.\n`,
     )
 }
 
-/** What these runs take on this device: they differ in their objective only, so one is timed. */
-async function estimate(dataset: Dataset, runs: readonly PlannedRun[]) {
+/** A forward pass takes about a third of a training step's time. */
+const FORWARD_SHARE = 1 / 3
+
+/** What these runs take on this device: they differ in their objective and their length only, so one is timed. */
+async function estimate(data: StudyData, runs: readonly PlannedRun[], left: readonly PlannedRun[]) {
   const gpu = await openTunedGpu()
   try {
-    const [first] = runs
+    const [first] = left
     const device = gpu.profile.driver
-    if (!first) return { minutes: 0, megabytes: 0, device }
-    const { secondsPerStep, bytes } = await estimateRun(gpu, dataset, first)
-    const steps = runs.reduce((sum, { config }) => sum + config.steps, 0)
+    if (!first) return { minutes: 0, lookingMinutes: 0, megabytes: 0, device }
+    const { secondsPerStep, bytes } = await estimateRun(gpu, data.dataset, first)
+    const steps = left.reduce((sum, { config }) => sum + config.steps, 0)
+    const images = imagesToLookAt(data, runs, left)
+    const secondsPerImage = (FORWARD_SHARE * secondsPerStep) / first.config.batch
     return {
       minutes: Math.ceil((steps * secondsPerStep) / 60),
-      megabytes: Math.ceil((runs.length * bytes) / 1e6),
+      lookingMinutes: Math.ceil((images * secondsPerImage) / 60),
+      megabytes: Math.ceil((left.length * bytes) / 1e6),
       device,
     }
   } finally {

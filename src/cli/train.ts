@@ -5,17 +5,12 @@ import type { Gpu } from '../gpu/gpu.ts'
 import type { CompleteConfig } from '../train/config.ts'
 import { imageInput } from '../train/decodedInput.ts'
 import { accuracy } from '../train/evaluate.ts'
+import { inputOf } from '../train/runSettings.ts'
 import { TrainingInterrupted, type TrainOutcome, train } from '../train/trainer.ts'
 import { BadImages } from './badImages.ts'
 import { interruptSignal } from './interrupt.ts'
 import { openTunedGpu } from './openTunedGpu.ts'
-import {
-  inputOf,
-  prepareTraining,
-  type RunOptions,
-  trainDefaults,
-  UsageError,
-} from './prepareTraining.ts'
+import { prepareTraining, type RunOptions, trainDefaults, UsageError } from './prepareTraining.ts'
 import { Progress } from './progress.ts'
 import { separationHook } from './trainSeparation.ts'
 import {

@@ -3,10 +3,10 @@ import type { ImageDataset, ImageSource } from '../data/imageSource.ts'
 import { openImageDataset } from '../data/registry.ts'
 import { readSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { DecodedInput } from '../train/decodedInput.ts'
 import { type LoadedRun, loadRun } from '../train/loadRun.ts'
 import type { LabelledFeatures } from '../transfer/labelledFeatures.ts'
 import { penultimateFeatures } from '../transfer/runFeatures.ts'
+import { transferInput } from '../transfer/transferInput.ts'
 import type { Progress } from './progress.ts'
 
 /** Features to learn from and to test on. */
@@ -64,12 +64,7 @@ async function featuresOf(
   source: ImageSource,
   name: string,
 ): Promise<LabelledFeatures> {
-  const { imageSize, mean, std, filter, antialias } = config
-  const input = new DecodedInput(gpu, dataset, source, {
-    ...(imageSize === undefined ? {} : { imageSize }),
-    ...(mean ? { mean } : {}),
-    ...(std ? { std } : {}),
-    resampling: { filter, antialias },
+  const input = transferInput(gpu, dataset, source, config, {
     onProblem: (problem) => progress.say(problem.message),
   })
   const task = progress.task(`Features, ${name}`, input.count, 'images')

@@ -8,11 +8,14 @@ import { sampleStatistics } from './sampleStatistics.ts'
 export interface ImageFolderOptions extends DecodeOptions {
   /** Told of the files that gave no image when the statistics were taken. */
   readonly onProblem?: (problem: BadImageError) => void
+  /** Whether validation images are kept apart where there are test images too. Default false. */
+  readonly validation?: boolean
 }
 
 /** What the two splits' folders may be called. */
 const TRAIN_NAMES = ['train', 'training']
-const TEST_NAMES = ['val', 'valid', 'validation', 'test', 'testing']
+const VALIDATION_NAMES = ['val', 'valid', 'validation']
+const TEST_NAMES = ['test', 'testing']
 
 /**
  * Opens a folder with one sub-folder a class, as torchvision's ImageFolder: labels 0 .. K - 1 by the
@@ -22,7 +25,8 @@ const TEST_NAMES = ['val', 'valid', 'validation', 'test', 'testing']
  * that begin with a dot are passed over.
  *
  * Where `path` holds a folder `train` and one of `val`, `valid`, `validation` or `test`, those are
- * the two splits, and the classes are the training split's; else all of it is one split.
+ * the two splits, the first of these names before the others, and the classes are the training split's;
+ * else all of it is one split. With `validation`, a folder that holds all three has three splits.
  *
  * No image is opened but for a sample for the mean and the standard deviation.
  *
@@ -35,8 +39,10 @@ export async function openImageFolder(
   options: ImageFolderOptions = {},
 ): Promise<ImageDataset> {
   const names = await listFolders(path)
-  const trainName = TRAIN_NAMES.find((candidate) => names.includes(candidate))
-  const testName = TEST_NAMES.find((candidate) => names.includes(candidate))
+  const find = (candidates: readonly string[]) => candidates.find((name) => names.includes(name))
+  const trainName = find(TRAIN_NAMES)
+  const isThreefold = options.validation && find(VALIDATION_NAMES) && find(TEST_NAMES)
+  const testName = find(isThreefold ? TEST_NAMES : [...VALIDATION_NAMES, ...TEST_NAMES])
   const split = trainName !== undefined && testName !== undefined
   const trainPath = split ? join(path, trainName) : path
   const classNames = split ? await listFolders(trainPath) : names
@@ -44,7 +50,9 @@ export async function openImageFolder(
     throw new Error(`${trainPath} has no sub-folders, expected one for each class`)
   }
   const train = await openSplit(trainPath, classNames, options)
-  const test = split ? await openTest(join(path, testName), classNames, options) : undefined
+  const open = (folder: string) => openTest(join(path, folder), classNames, options)
+  const test = split ? await open(testName) : undefined
+  const validation = split && isThreefold ? await open(find(VALIDATION_NAMES)!) : undefined
   return {
     name,
     source: path,
@@ -55,6 +63,7 @@ export async function openImageFolder(
     statistics: await sampleStatistics(train, options.onProblem ?? (() => {})),
     train,
     test,
+    ...(validation ? { validation } : {}),
   }
 }
 

@@ -50,6 +50,15 @@ export interface ImageDataset {
   readonly train: ImageSource
   /** undefined where the data set has one split only. */
   readonly test: ImageSource | undefined
+  /** Images to choose by that are neither of the two, where there are and they were asked for. */
+  readonly validation?: ImageSource
+}
+
+/** A data set in memory, or one whose images are loaded when they are asked for. */
+export type AnyDataset = Dataset | ImageDataset
+
+export function isInMemory(dataset: AnyDataset): dataset is Dataset {
+  return 'images' in dataset.train
 }
 
 /** A file that gives no image, or one that is refused: what it is called and why. */
@@ -110,7 +119,7 @@ export function memorySource(
 }
 
 /** A data set in memory as one of any size. */
-export function toImageDataset(dataset: Dataset): ImageDataset {
+function toImageDataset(dataset: Dataset): ImageDataset {
   const { name, source, classes, classNames, height, width, channels, mean, std } = dataset
   return {
     name,
@@ -143,4 +152,9 @@ export function subset(source: ImageSource, indexes: Uint32Array): ImageSource {
     labels: indexes.map((index) => source.labels[index]!),
     load: (index) => source.load(indexes[index]!),
   }
+}
+
+/** A data set of either kind as one whose images are loaded when they are asked for. */
+export function asImageDataset(dataset: AnyDataset): ImageDataset {
+  return isInMemory(dataset) ? toImageDataset(dataset) : dataset
 }

@@ -1,10 +1,11 @@
+import { resolve } from 'node:path'
 import { openCifar } from './cifar.ts'
 import type { Dataset } from './dataset.ts'
 import { type FashionMnistOptions, openFashionMnist } from './fashionMnist.ts'
 import { openIdxFamily } from './idxFamily.ts'
 import { openNpyImages, openSafetensorsImages } from './imageArrays.ts'
 import { type ImageFolderOptions, openImageFolder } from './imageFolder.ts'
-import { type ImageDataset, toImageDataset } from './imageSource.ts'
+import { type AnyDataset, asImageDataset, type ImageDataset } from './imageSource.ts'
 import { installable, openInstalled } from './installed.ts'
 
 /** Data sets that a name alone opens. */
@@ -53,14 +54,33 @@ export async function openImageDataset(
   spec: string,
   options: ImageFolderOptions = {},
 ): Promise<ImageDataset> {
+  return asImageDataset(await openAnyDataset(spec, options))
+}
+
+export interface AnyDatasetOptions extends ImageFolderOptions {
+  /** Of a named data set. */
+  readonly size?: FashionMnistOptions['size']
+  /** Folder that a relative PATH starts from; the data set's name stays the spec. Default: the working directory. */
+  readonly base?: string
+}
+
+/**
+ * Opens a data set of any kind as it lies: in memory where its format is read whole.
+ *
+ * @throws Error as `openImageDataset`
+ */
+export async function openAnyDataset(
+  spec: string,
+  { size, base = '', ...folder }: AnyDatasetOptions = {},
+): Promise<AnyDataset> {
   const { format } = splitSpec(spec)
-  if (Object.hasOwn(IMAGE_FORMATS, format)) {
-    return IMAGE_FORMATS[format]!(requirePath(spec), spec, options)
-  }
+  const pathOf = () => (base === '' ? requirePath(spec) : resolve(base, requirePath(spec)))
+  if (Object.hasOwn(IMAGE_FORMATS, format)) return IMAGE_FORMATS[format]!(pathOf(), spec, folder)
+  if (Object.hasOwn(FORMATS, format) && size === undefined) return FORMATS[format]!(pathOf(), spec)
   if (!Object.hasOwn(NAMED, spec) && !Object.hasOwn(FORMATS, format)) {
     throw new Error(`data set '${spec}' is unknown, expected ${imageDatasetSpecs.join(' or ')}`)
   }
-  return toImageDataset(await openDataset(spec))
+  return openDataset(spec, size ? { size } : {})
 }
 
 /**

@@ -1,20 +1,17 @@
 import type { CkaResult } from '../analysis/ckaResult.ts'
+import type { Layer } from '../analysis/features.ts'
 import { LayerStatistics } from '../analysis/layerStatistics.ts'
 import { MinibatchCka } from '../analysis/minibatchCka.ts'
 import { Tape } from '../autograd/tape.ts'
 import { Tensor } from '../autograd/tensor.ts'
-import type { Dataset, ImageSplit } from '../data/dataset.ts'
-import { ImagePreparer } from '../data/prepareImages.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
-import { EVALUATION_BATCH, forEachBatch } from '../train/evaluate.ts'
+import { evaluationBatchSize, forEachInputBatch } from '../train/evaluate.ts'
+import type { ImageInput } from '../train/input.ts'
 import type { CkaComparison, LayerResult } from './studyResult.ts'
-
-/** Test images that the layers are compared on: more would change the third digit, not the second. */
-const MOST_EXAMPLES = 2000
 
 export interface NamedModel {
   readonly name: string
@@ -22,39 +19,51 @@ export interface NamedModel {
 }
 
 export interface Analysis {
-  /** Of each model, in order. */
-  readonly layers: readonly { layers: LayerResult[]; undefined?: Record<string, string> }[]
+  /** Of each model, in order; empty where they were not asked for. */
+  readonly layers: readonly RunLayerResults[]
   /** The first model against each of the others. */
   readonly cka: CkaComparison[]
-  readonly input: [number, number, number]
+  /** Images that were looked at: those that could be read. */
   readonly examples: number
 }
 
-export interface AnalysedImages {
-  /** At most so many, drawn by a fixed seed where there are more. */
-  readonly most?: number
-  readonly split?: 'train' | 'test'
-  /** Whether their order is drawn too, see `someExamples`. */
-  readonly shuffled?: boolean
+/** What a model's layers make of the images. */
+export interface RunLayerResults {
+  readonly layers: LayerResult[]
+  /** Why a value of a layer is null, by `LAYER.QUANTITY`. */
+  readonly undefined?: Record<string, string>
+}
+
+export interface AnalyseOptions {
+  /** Images that go through the models at once, and a minibatch of CKA. Default 250, or what the device binds. */
+  readonly batch?: number
+  /** Of each model; default all. */
+  readonly layers?: readonly string[]
+  /** Whether class separation and sparsity are wanted. Default true. */
+  readonly statistics?: boolean
 }
 
 /**
- * What every layer of the models makes of images of the data set: class separation, sparsity, and CKA of
- * the first model's layers with those of each other model; in one pass, on the device.
+ * What layers of the models make of images: class separation, sparsity, and CKA of the first model's
+ * layers with those of each other model; in one pass, on the device, which holds the features of a batch
+ * in all of these layers.
  *
+ * @param classes one more than the highest label
  */
 export async function analyse(
   gpu: Gpu,
-  dataset: Dataset,
+  input: ImageInput,
+  classes: number,
   models: readonly NamedModel[],
   onImages: (done: number, total: number) => void,
-  { most = MOST_EXAMPLES, split: which = 'test', shuffled = false }: AnalysedImages = {},
+  options: AnalyseOptions = {},
 ): Promise<Analysis> {
-  const { height, width, channels } = new ImagePreparer(dataset)
-  const split = someExamples(dataset[which], most, shuffled)
-  const input: [number, number, number] = [height, width, channels]
-  const sizes = featureSizes(gpu, models[0]!.model, input)
-  const statistics = models.map(() => new LayerStatistics(gpu, sizes, dataset.classes))
+  const { batch = evaluationBatchSize(gpu, models[0]!.model, input), layers: asked } = options
+  const sizes = layerSizes(gpu, models[0]!.model, input.shape).filter(
+    ({ layer }) => !asked || asked.includes(layer),
+  )
+  const statistics =
+    (options.statistics ?? true) ? models.map(() => new LayerStatistics(gpu, sizes, classes)) : []
   const names = sizes.map(({ layer }) => layer)
   const [first, ...others] = models
   // All others as one stack of layers: the first model's Gram matrices are computed once, not for each.
@@ -67,34 +76,38 @@ export async function analyse(
         )
       : undefined
   await gpu.flush()
-  await forEachBatch(
-    gpu,
-    dataset,
-    split,
-    EVALUATION_BATCH,
-    (tape, { images, labels }) => {
-      const features = models.map(({ model }) => layerOutputs(tape, model, images))
-      for (const [i, arrays] of features.entries()) statistics[i]!.add(arrays, labels)
-      cka?.add(features[0]!, features.slice(1).flat())
-      for (const array of features.flat()) array.release()
-    },
-    (done) => onImages(done, split.count),
-  )
-  const layers = []
-  for (const statistic of statistics) {
-    layers.push(describeLayers(await statistic.result()))
-    statistic.release()
+  let examples = 0
+  try {
+    await forEachInputBatch(
+      gpu,
+      input,
+      batch,
+      (tape, { images, labels }) => {
+        const features = models.map(({ model }) => layerOutputs(tape, model, images, names))
+        for (const [i, statistic] of statistics.entries()) statistic.add(features[i]!, labels)
+        cka?.add(features[0]!, features.slice(1).flat())
+        for (const array of features.flat()) array.release()
+      },
+      (_, __, done) => {
+        examples = done
+        onImages(done, input.count)
+      },
+    )
+    const layers: RunLayerResults[] = []
+    for (const statistic of statistics) layers.push(describeLayers(await statistic.result()))
+    const result = await cka?.result()
+    const comparisons = others.map(({ name }, i) =>
+      comparisonOf(result!, first!.name, name, names, i * names.length),
+    )
+    return { layers, cka: comparisons, examples }
+  } finally {
+    for (const statistic of statistics) statistic.release()
+    cka?.release()
   }
-  const result = await cka?.result()
-  cka?.release()
-  const comparisons = others.map(({ name }, i) =>
-    comparisonOf(result!, first!.name, name, names, i * names.length),
-  )
-  return { layers, cka: comparisons, input, examples: split.count }
 }
 
 /** The columns of one model, from `offset`, out of the CKA of the first model with all others. */
-function comparisonOf(
+export function comparisonOf(
   { matrix, undefined: reasons, n, batches }: CkaResult,
   a: string,
   b: string,
@@ -121,34 +134,41 @@ function comparisonOf(
 }
 
 /**
- * At most `most` images of a split, drawn by a fixed seed where there are more.
+ * At most `most` of `count` images, drawn by a fixed seed where there are more.
  *
  * @param shuffled whether their order is drawn too: data sets may be sorted by class, and minibatches
  *   for CKA should hold all classes
+ * @returns undefined for all of them in their order
  */
-export function someExamples(split: ImageSplit, most: number, shuffled = false): ImageSplit {
-  const count = Math.min(split.count, most)
-  if (count === split.count && !shuffled) return split
-  const size = split.images.length / split.count
-  const order = new RandomStream(0, streams.analysis).permutation(split.count).subarray(0, count)
-  const images = new Uint8Array(count * size)
-  for (const [i, example] of order.entries())
-    images.set(split.images.subarray(example * size, (example + 1) * size), i * size)
-  return { images, labels: order.map((example) => split.labels[example]!), count }
+export function someExamples(
+  count: number,
+  most: number,
+  shuffled = false,
+): Uint32Array | undefined {
+  if (count <= most && !shuffled) return undefined
+  return new RandomStream(0, streams.analysis).permutation(count).subarray(0, Math.min(count, most))
 }
 
-/** A forward pass in evaluation mode that keeps every layer's output; the caller releases them. */
-function layerOutputs(tape: Tape, model: ResNet, images: Tensor): GpuArray<'f32'>[] {
+/** A forward pass in evaluation mode that keeps these layers' outputs; the caller releases them. */
+function layerOutputs(
+  tape: Tape,
+  model: ResNet,
+  images: Tensor,
+  names: readonly string[],
+): GpuArray<'f32'>[] {
   const outputs: GpuArray<'f32'>[] = []
   model.forward(tape, images, {
     training: false,
-    onLayer: (_, output) => outputs.push(tape.keep(output).value),
+    onLayer: (name, output) => {
+      if (names.includes(name)) outputs.push(tape.keep(output).value)
+    },
   })
   return outputs
 }
 
-function featureSizes(gpu: Gpu, model: ResNet, input: readonly [number, number, number]) {
-  const sizes: { layer: string; features: number }[] = []
+/** The layers of a network, and what each makes of one image of this shape [H, W, C]. */
+export function layerSizes(gpu: Gpu, model: ResNet, input: readonly number[]): Layer[] {
+  const sizes: Layer[] = []
   const image = new Tensor(gpu.zeros('f32', [1, ...input]))
   const tape = new Tape(gpu, false)
   model.forward(tape, image, {
@@ -160,7 +180,9 @@ function featureSizes(gpu: Gpu, model: ResNet, input: readonly [number, number, 
   return sizes
 }
 
-function describeLayers(statistics: Awaited<ReturnType<LayerStatistics['result']>>) {
+function describeLayers(
+  statistics: Awaited<ReturnType<LayerStatistics['result']>>,
+): RunLayerResults {
   const layers = statistics.map(({ layer: name, features, r2, nonZero }) => ({
     name,
     features,

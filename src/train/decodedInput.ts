@@ -21,6 +21,8 @@ export interface DecodedInputOptions {
   readonly resampling?: Resampling
   /** How evaluated images of any size are cropped. Default torchvision. */
   readonly evalCrop?: EvaluationCrop['style']
+  /** Shortest side of an evaluated image before the centre is taken; default 8/7 of the input's. */
+  readonly resize?: number
   /** Mixup's alpha, 0 for none. */
   readonly mixup?: number
   readonly seed?: number
@@ -121,9 +123,11 @@ export class DecodedInput implements ImageInput {
 
   async *evaluationBatches(batchSize: number): AsyncGenerator<ReadyBatch> {
     const { dataset, options } = this
-    const { imageSize, evalCrop = 'torchvision' } = options
-    const isCentred = dataset.size !== undefined && imageSize === undefined
-    const crop = isCentred ? 'centre' : { style: evalCrop }
+    const { imageSize, evalCrop = 'torchvision', resize } = options
+    const isCentred = dataset.size !== undefined && imageSize === undefined && resize === undefined
+    const crop = isCentred
+      ? 'centre'
+      : { style: evalCrop, ...(resize === undefined ? {} : { resize }) }
     const batches = evaluationBatches(this.count, batchSize)
     for await (const batch of this.#evaluation.evaluation(batches, crop)) yield ready(batch)
   }

@@ -10,7 +10,7 @@ import { type ImageInput, MemoryInput } from './input.ts'
 import { countCorrect } from './top1.ts'
 
 /** Divides the embedded test split, so that one recording serves all its batches. */
-export const EVALUATION_BATCH = 250
+const EVALUATION_BATCH = 250
 
 /** What a pass over a split shows of each batch, all on the device. */
 export interface EvaluationBatch {
@@ -92,23 +92,6 @@ async function record<T>(
     labels.release()
     throw error
   }
-}
-
-/**
- * Runs `body` on every batch of a split in memory, as `forEachInputBatch`.
- *
- * @param onBatch told of the examples done so far
- */
-export function forEachBatch(
-  gpu: Gpu,
-  dataset: Dataset,
-  split: ImageSplit,
-  batchSize: number,
-  body: (tape: Tape, batch: EvaluationBatch) => void,
-  onBatch: (done: number) => void = () => {},
-): Promise<void> {
-  const input = new MemoryInput(gpu, dataset, split)
-  return forEachInputBatch(gpu, input, batchSize, body, (_, __, done) => onBatch(done))
 }
 
 /** The most images that one evaluation pass of a network takes: no activation is cut into pieces. */

@@ -1,4 +1,5 @@
 import type { Gpu } from '../gpu/gpu.ts'
+import { type Objective, withoutBackground } from '../losses/objective.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { evaluationBatchSize, forEachInputBatch } from './evaluate.ts'
 import type { ImageInput } from './input.ts'
@@ -39,4 +40,17 @@ export async function collectLogits(
     },
   )
   return { logits: logits.subarray(0, seen * classes), labels: labels.subarray(0, seen) }
+}
+
+/** What ranks: the logits of all classes, or of those after the background class, which count from 0 then. */
+export function rankedClasses(
+  { background, classes }: Pick<Objective, 'background' | 'classes'>,
+  { logits, labels }: CollectedLogits,
+): { readonly scores: Float32Array; readonly labels: Uint32Array; readonly classes: number } {
+  if (!background) return { scores: logits, labels, classes }
+  return {
+    scores: withoutBackground(logits, classes),
+    labels: labels.map((label) => label - 1),
+    classes: classes - 1,
+  }
 }

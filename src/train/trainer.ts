@@ -1,18 +1,17 @@
 import { existsSync } from 'node:fs'
-import type { Dataset } from '../data/dataset.ts'
 import { lockFolder } from '../data/folderLock.ts'
-import { type ImageDataset, type ImageSource, subset, toImageDataset } from '../data/imageSource.ts'
+import type { AnyDataset } from '../data/imageSource.ts'
 import { readSafetensors } from '../data/safetensors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { Objective } from '../losses/objective.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { loadStateDict, type StoredTensor } from '../nn/stateDict.ts'
 import { type CompleteConfig, checkConfig, completeConfig, type TrainConfig } from './config.ts'
-import { imageInput } from './decodedInput.ts'
-import { holdOut, type ImageInput, MemoryInput } from './input.ts'
+import { holdOut, type ImageInput } from './input.ts'
 import { networkOf } from './network.ts'
 import type { TrainHooks, TrainOutcome } from './outcome.ts'
 import { RunFolder, WEIGHTS } from './runFolder.ts'
+import { runInput } from './runInput.ts'
 import { takeSteps } from './session.ts'
 
 export type { TrainHooks, TrainOutcome, TrainProgress } from './outcome.ts'
@@ -29,7 +28,7 @@ export { TrainingInterrupted } from './outcome.ts'
  */
 export async function train(
   gpu: Gpu,
-  dataset: Dataset | ImageDataset,
+  dataset: AnyDataset,
   objective: Objective,
   given: TrainConfig,
   runFolder: string,
@@ -64,37 +63,15 @@ export async function train(
 /** Images to train on and those held out. */
 function inputsOf(
   gpu: Gpu,
-  dataset: Dataset | ImageDataset,
+  dataset: AnyDataset,
   config: CompleteConfig,
   onProblem: TrainHooks['onProblem'],
 ): { input: ImageInput; heldOut: ImageInput | undefined } {
+  const of = (examples?: Uint32Array) =>
+    runInput(gpu, dataset, { split: 'train', ...(examples ? { examples } : {}) }, config, onProblem)
+  if (config.holdOut === 0) return { input: of(), heldOut: undefined }
   const held = holdOut(dataset.train.count, config.holdOut, config.seed)
-  const some = config.holdOut > 0
-  if (isPlain(dataset, config))
-    return {
-      input: new MemoryInput(gpu, dataset, dataset.train, some ? held.kept : undefined),
-      heldOut: some ? new MemoryInput(gpu, dataset, dataset.train, held.heldOut) : undefined,
-    }
-  const images = isInMemory(dataset) ? toImageDataset(dataset) : dataset
-  const source = images.train
-  const of = (part: ImageSource) => imageInput(gpu, images, part, config, onProblem)
-  return {
-    input: of(some ? subset(source, held.kept) : source),
-    heldOut: some ? of(subset(source, held.heldOut)) : undefined,
-  }
-}
-
-function isInMemory(dataset: Dataset | ImageDataset): dataset is Dataset {
-  return 'images' in dataset.train
-}
-
-/** Whether the host's own preparation of images in memory is all that is asked for. */
-function isPlain(
-  dataset: Dataset | ImageDataset,
-  { augment, autoAugment, mixup, imageSize, mean, std }: CompleteConfig,
-): dataset is Dataset {
-  const asked = augment !== 'none' || autoAugment || mixup > 0
-  return isInMemory(dataset) && !(asked || imageSize || mean || std)
+  return { input: of(held.kept), heldOut: of(held.heldOut) }
 }
 
 /** Loads the final weights where the run has come as far as `last` or stopped early. */

@@ -1,14 +1,19 @@
-import { type ImageDataset, type ImageSource, subset } from '../data/imageSource.ts'
+import {
+  type BadImageError,
+  type ImageDataset,
+  type ImageSource,
+  subset,
+} from '../data/imageSource.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { ResNet } from '../nn/resnet.ts'
 import { RandomStream } from '../random/randomStream.ts'
 import { streams } from '../random/streams.ts'
 import type { CompleteConfig } from '../train/config.ts'
-import { DecodedInput } from '../train/decodedInput.ts'
 import type { LabelledFeatures } from './labelledFeatures.ts'
 import { type LinearProbe, linearProbe } from './linearProbe.ts'
 import { type NearestNeighbours, nearestNeighbours } from './nearestNeighbours.ts'
 import { penultimateFeatures } from './runFeatures.ts'
+import { transferInput } from './transferInput.ts'
 
 export const transferMethods = ['linear', 'knn'] as const
 
@@ -45,13 +50,18 @@ export interface TransferToOptions {
   /** At most so many images to learn from and to test on. */
   readonly train: number
   readonly test: number
+  /** Shortest side of an image before its centre is taken, see `transferInput`. */
+  readonly resize?: number | undefined
   readonly onImages?: (done: number, total: number) => void
+  /** Told of each file that gives no image and is left out. */
+  readonly onProblem?: ((problem: BadImageError) => void) | undefined
 }
 
 /**
  * Linear and nearest-neighbour transfer of a network to a data set, see `linearProbe` and
  * `nearestNeighbours`, by its penultimate features. Larger sets are cut to random subsets, the same
- * for every network.
+ * for every network. Validation images of the data set's own choose lambda and are learnt from then, as
+ * the training images; without them a fifth of each class is held out.
  *
  * @throws Error when the data set has one split only, or as `linearProbe`
  */
@@ -62,21 +72,39 @@ export async function transferTo(
   dataset: ImageDataset,
   options: TransferToOptions,
 ): Promise<TransferResult> {
-  const { methods, metric, lambdas, onImages = () => {} } = options
-  if (!dataset.test) throw new Error(`${dataset.name} has one split only, expected two`)
-  const parts = [some(dataset.train, options.train), some(dataset.test, options.test)] as const
-  const total = parts[0].count + parts[1].count
-  const of = (part: ImageSource, split: string, before: number) =>
-    featuresOf(gpu, model, config, dataset, part, split, (done) => onImages(before + done, total))
-  const train = await of(parts[0], 'train', 0)
-  const test = await of(parts[1], 'test', parts[0].count)
+  const { methods, metric, lambdas, resize, onProblem, onImages = () => {} } = options
+  const { name, validation } = dataset
+  if (!dataset.test) throw new Error(`${name} has one split only, expected two`)
+  const learnt = some(dataset.train, options.train)
+  const tested = some(dataset.test, options.test)
+  const total = learnt.count + (validation?.count ?? 0) + tested.count
+  let before = 0
+  const featuresOf = async (source: ImageSource, split: string) => {
+    const input = transferInput(gpu, dataset, source, config, {
+      resize,
+      ...(onProblem ? { onProblem } : {}),
+    })
+    try {
+      return await penultimateFeatures(gpu, model, input, `${split} of ${name}`, (done) =>
+        onImages(before + done, total),
+      )
+    } finally {
+      input.release()
+      before += source.count
+    }
+  }
+  const fitted = await featuresOf(learnt, 'train')
+  const held = validation && (await featuresOf(validation, 'validation'))
+  const train = held ? together(fitted, held) : fitted
+  const test = await featuresOf(tested, 'test')
+  const chosenBy = held ? { validation: rowsFrom(fitted.labels.length, train.labels.length) } : {}
   const found = {
     train: train.labels.length,
     test: test.labels.length,
     classes: dataset.classes,
   }
   const linear = methods.includes('linear')
-    ? await linearProbe(gpu, train, test, { metric, ...(lambdas ? { lambdas } : {}) })
+    ? await linearProbe(gpu, train, test, { metric, ...chosenBy, ...(lambdas ? { lambdas } : {}) })
     : undefined
   const knn = methods.includes('knn')
     ? await nearestNeighbours(gpu, train, test, { accuracy: metric })
@@ -103,31 +131,21 @@ function neighbourFigures({ accuracy, meanPerClass, k, atEdge }: NearestNeighbou
   return { accuracy, meanPerClass, k, atEdge }
 }
 
-async function featuresOf(
-  gpu: Gpu,
-  model: ResNet,
-  { imageSize, mean, std, filter, antialias }: CompleteConfig,
-  dataset: ImageDataset,
-  source: ImageSource,
-  split: string,
-  onImages: (done: number) => void,
-): Promise<LabelledFeatures> {
-  const input = new DecodedInput(gpu, dataset, source, {
-    ...(imageSize === undefined ? {} : { imageSize }),
-    ...(mean ? { mean } : {}),
-    ...(std ? { std } : {}),
-    resampling: { filter, antialias },
-  })
-  try {
-    return await penultimateFeatures(gpu, model, input, `${split} of ${dataset.name}`, onImages)
-  } finally {
-    input.release()
-  }
-}
-
 /** At most `most` of the images, in their order. */
 function some(source: ImageSource, most: number): ImageSource {
   if (source.count <= most) return source
   const order = new RandomStream(0, streams.split).permutation(source.count)
   return subset(source, order.subarray(0, most).sort())
+}
+
+/** The rows of one set, then those of another. */
+function together(a: LabelledFeatures, b: LabelledFeatures): LabelledFeatures {
+  const features = new Float32Array(a.features.length + b.features.length)
+  features.set(a.features)
+  features.set(b.features, a.features.length)
+  return { ...a, features, labels: Uint32Array.from([...a.labels, ...b.labels]) }
+}
+
+function rowsFrom(first: number, end: number): Uint32Array {
+  return Uint32Array.from({ length: end - first }, (_, i) => first + i)
 }

@@ -75,7 +75,9 @@ const dataset = {
   name: 'made-up',
   source: 'nowhere',
   classes: 10,
-  train: { count: 8000 },
+  height: 28,
+  width: 28,
+  train: { images: new Uint8Array(), count: 8000 },
   test: { count: 2000 },
 } as Dataset
 const set = { classes: 4, train: { count: 300 }, test: { count: 100 } } as ImageDataset

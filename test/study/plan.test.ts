@@ -11,7 +11,13 @@ import { temporaryFolder } from '../data/temporaryFolder.ts'
 import { thrown } from '../thrown.ts'
 
 // Only what a plan looks at.
-const dataset = { name: 'fashion-mnist', classes: 10, train: { count: 8000 } } as Dataset
+const dataset = {
+  name: 'fashion-mnist',
+  classes: 10,
+  height: 28,
+  width: 28,
+  train: { images: new Uint8Array(), count: 8000 },
+} as Dataset
 
 const refused: readonly [toml: string, sentence: string][] = [
   ['[[', 'f.toml is not TOML: '],

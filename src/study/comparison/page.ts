@@ -1,3 +1,5 @@
+import type { CompleteConfig } from '../../train/config.ts'
+import { transferMetric } from '../plan/studyFile.ts'
 import { escapeHtml, formatCount, formatList } from '../report/format.ts'
 import { detailsHtml, figureHtml, prose, tableHtml } from '../report/html.ts'
 import { pageStyle } from '../report/pageStyle.ts'
@@ -5,6 +7,7 @@ import type { Table } from '../report/tables.ts'
 import { escapeMarkdown, markdownTable } from '../report/textTable.ts'
 import type { Finding } from './findings.ts'
 import type { Machine } from './machine.ts'
+import type { RunRecord } from './records.ts'
 import type { StudyFigure } from './studyFigure.ts'
 import type { StudySummary } from './summary.ts'
 
@@ -97,7 +100,28 @@ function leadSentence({ data, objectives, records }: StudySummary): string {
   const sets = [...transfer.keys()]
   const { config } = records[0]!.run
   const on = sets.length > 0 ? ` Their features are tried out on ${formatList(sets)}.` : ''
-  return `${formatCount(objectives.length)} objectives, ${study.seeds.length} ${study.seeds.length === 1 ? 'seed' : 'seeds'} each: ResNet-50 at width ${config.width}, trained for ${formatCount(config.steps)} steps of ${config.batch} on ${formatCount(dataset.train.count)} images of ${dataset.name} (${dataset.classes} classes), tested on ${formatCount(dataset.test.count)} others.${on}`
+  return `${formatCount(objectives.length)} objectives, ${study.seeds.length} ${study.seeds.length === 1 ? 'seed' : 'seeds'} each: ResNet-50 at width ${config.width}, trained for ${stepsText(records)} steps of ${config.batch} on ${formatCount(dataset.train.count)} images of ${dataset.name} (${dataset.classes} classes), tested on ${formatCount(dataset.test!.count)} others.${on}`
+}
+
+/** `300`, or `45,552 to 61,152` where objectives are trained for unlike numbers of steps. */
+function stepsText(records: readonly RunRecord[]): string {
+  const steps = records.map(({ run }) => run.config.steps)
+  const [least, most] = [Math.min(...steps), Math.max(...steps)]
+  return least === most ? formatCount(most) : `${formatCount(least)} to ${formatCount(most)}`
+}
+
+function augmentationText({ augment, autoAugment, mixup }: CompleteConfig): string {
+  const crops = {
+    none: [],
+    pad: ['moved by up to 4 pixels and mirrored'],
+    'random-resized': ['random resized crops and mirroring'],
+  }
+  const all = [
+    ...crops[augment],
+    ...(autoAugment ? ['AutoAugment'] : []),
+    ...(mixup > 0 ? [`Mixup ${mixup}`] : []),
+  ]
+  return all.length > 0 ? all.join(', ') : 'no augmentation'
 }
 
 /** What a reader must know of gaps and of fits that are to be doubted. */
@@ -139,14 +163,16 @@ function setUp({ summary, machine }: StudyReport): [string, string][] {
     const text = values.map(([key, value]) => `${key} ${value}`).join(', ')
     return text ? `${label} (${text})` : label
   })
-  const { methods, metric, lambdas } = study.transfer
+  const { methods, lambdas } = study.transfer
   const sizes = [...transfer].map(([name, set]) => {
     const [train, test] = [set.train.count, set.test?.count ?? 0]
     const [most, tested] = [
       Math.min(train, study.transfer.train),
       Math.min(test, study.transfer.test),
     ]
-    return `${name} (${formatCount(most)} to learn from, ${formatCount(tested)} to test on, ${set.classes} classes)`
+    const metric = transferMetric(study, name) === 'top1' ? 'top-1' : 'mean per-class'
+    const chosen = set.validation ? `, ${formatCount(set.validation.count)} more to choose by` : ''
+    return `${name} (${formatCount(most)} to learn from${chosen}, ${formatCount(tested)} to test on, ${set.classes} classes, ${metric} accuracy)`
   })
   return [
     ...(machine ? ([['Command', machine.command]] as [string, string][]) : []),
@@ -159,13 +185,13 @@ function setUp({ summary, machine }: StudyReport): [string, string][] {
     ],
     [
       'Optimiser',
-      `SGD, batch ${config.batch}, ${formatCount(config.steps)} steps, learning rate ${config.lr} (${config.warmupSteps} steps of warm-up, then ${config.schedule}), momentum ${config.momentum}${config.nesterov ? ' (Nesterov)' : ''}, weight decay ${config.weightDecay}, no augmentation`,
+      `SGD, batch ${config.batch}, ${stepsText(records)} steps, learning rate ${config.lr} (${config.warmupSteps} steps of warm-up, then ${config.schedule}), momentum ${config.momentum}${config.nesterov ? ' (Nesterov)' : ''}, weight decay ${config.weightDecay}${config.ema > 0 ? `, weights averaged with decay ${config.ema}` : ''}, ${augmentationText(config)}`,
     ],
     ...(sizes.length > 0
       ? ([
           [
             'Transfer',
-            `${sizes.join('; ')}; ${methods.join(' and ')} by ${metric === 'top1' ? 'top-1' : 'mean per-class'} accuracy; lambda from ${lambdas ? lambdas.join(', ') : '45 values, 1e-6 to 1e5'}`,
+            `${sizes.join('; ')}; ${methods.join(' and ')}; lambda from ${lambdas ? lambdas.join(', ') : '45 values, 1e-6 to 1e5'}`,
           ],
         ] as [string, string][])
       : []),

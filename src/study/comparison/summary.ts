@@ -1,4 +1,5 @@
 import type { StudyData } from '../plan/oneRun.ts'
+import { transferMetric } from '../plan/studyFile.ts'
 import { isDefined } from '../report/format.ts'
 import type { EpochSeparation, RunRecord } from './records.ts'
 import { type Estimate, estimate } from './statistics.ts'
@@ -74,11 +75,12 @@ export function summarise(
 
 function summaryOf(data: StudyData, key: string, records: readonly RunRecord[]): ObjectiveSummary {
   const { objective, swept } = records[0]!.run
-  const { metric } = data.study.transfer
   const sets = [...data.transfer.keys()]
   const accuracyOf = (record: RunRecord, set: string, method: 'linear' | 'knn') => {
     const found = record.transfer[set]?.[method]
-    return found && (metric === 'top1' ? found.accuracy : found.meanPerClass)
+    return (
+      found && (transferMetric(data.study, set) === 'top1' ? found.accuracy : found.meanPerClass)
+    )
   }
   const over = (of: (record: RunRecord, method: 'linear' | 'knn') => number | undefined) => {
     const summary: { linear?: Estimate; knn?: Estimate } = {}

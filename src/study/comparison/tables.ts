@@ -82,7 +82,7 @@ function accuracyTable({ objectives, data }: StudySummary): Table {
   const hasTop5 = objectives.some(({ top5 }) => top5)
   return comparisonTable(
     'Table 1. Accuracy on the task itself',
-    `${boldNote} ${data.dataset.name}: ${data.dataset.test.count} test images.`,
+    `${boldNote} ${data.dataset.name}: ${data.dataset.test!.count} test images.`,
     objectives,
     [
       { heading: 'top-1', of: ({ top1 }) => top1 },

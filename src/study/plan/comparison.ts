@@ -1,13 +1,15 @@
 import path from 'node:path'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { initialNetwork } from '../../train/initialNetwork.ts'
-import { MemoryInput } from '../../train/input.ts'
 import { loadRun } from '../../train/loadRun.ts'
-import { analyse, type NamedModel } from '../analyse.ts'
+import { type ImagePart, runInput } from '../../train/runInput.ts'
+import { type NamedModel, someExamples } from '../analyse.ts'
+import { compareNetworks } from '../networkComparison.ts'
 import type { CkaComparison } from '../studyResult.ts'
 import { type RunHooks, runFolderOf, type StudyData } from './oneRun.ts'
 import type { PlannedRun } from './plannedRuns.ts'
 import { readStage, stage } from './stage.ts'
+import { CKA_BATCH } from './studyFile.ts'
 
 /** CKA of a run's layers with those of other runs; `a` and `b` are runs. */
 export interface RunComparison {
@@ -56,13 +58,15 @@ function comparisonInputs(
   run: PlannedRun,
   partners: readonly PlannedRun[],
 ): unknown {
-  const { ckaImages } = data.study.analysis
-  const initial = meetsInitial(data, run) ? { initial: true } : {}
+  const { ckaImages, ckaBatch, ckaEpochs } = data.study.analysis
   return {
     config: run.config,
     partners: partners.map(({ config }) => config),
     ckaImages,
-    ...initial,
+    // Absent where they are the defaults, as before there were others: such comparisons stay valid.
+    ...(ckaBatch === CKA_BATCH ? {} : { ckaBatch }),
+    ...(ckaEpochs === 1 ? {} : { ckaEpochs }),
+    ...(meetsInitial(data, run) ? { initial: true } : {}),
   }
 }
 
@@ -81,23 +85,25 @@ export async function compareRun(
   data: StudyData,
   run: PlannedRun,
   partners: readonly PlannedRun[],
-  { onPhase = () => {} }: RunHooks,
+  { onPhase = () => {}, onProblem }: RunHooks,
 ): Promise<void> {
+  const { study, dataset, out } = data
+  const { ckaImages, ckaBatch, ckaEpochs } = study.analysis
+  const images = (part: ImagePart) => runInput(gpu, dataset, part, run.config, onProblem)
   await stage(
-    comparisonFile(data.out, run),
+    comparisonFile(out, run),
     comparisonInputs(data, run, partners),
     async (): Promise<RunComparison> => {
       const models: NamedModel[] = []
       try {
         for (const each of [run, ...partners]) {
-          const { model } = await loadRun(gpu, runFolderOf(data.out, each))
+          const { model } = await loadRun(gpu, runFolderOf(out, each))
           models.push({ name: each.id, model })
         }
         if (meetsInitial(data, run)) {
-          const loaded = await loadRun(gpu, runFolderOf(data.out, run))
-          const images = () => new MemoryInput(gpu, data.dataset, data.dataset.train)
+          const loaded = await loadRun(gpu, runFolderOf(out, run))
           try {
-            const model = await initialNetwork(gpu, loaded, images, {
+            const model = await initialNetwork(gpu, loaded, () => images({ split: 'train' }), {
               batch: run.config.microBatch,
             })
             models.push({ name: initialName(run), model })
@@ -105,12 +111,13 @@ export async function compareRun(
             loaded.model.parameters.release()
           }
         }
-        const { cka } = await analyse(
+        const cka = await compareNetworks(
           gpu,
-          data.dataset,
+          someExamples(dataset.test!.count, ckaImages, true)!,
+          (examples) => images({ split: 'test', examples }),
           models,
           (done, total) => onPhase(`Comparing ${run.id}`, done, total),
-          { most: data.study.analysis.ckaImages, shuffled: true },
+          { batch: ckaBatch, epochs: ckaEpochs },
         )
         return { cka }
       } finally {

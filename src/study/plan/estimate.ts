@@ -1,13 +1,17 @@
 import { mkdir, statfs } from 'node:fs/promises'
-import type { Dataset } from '../../data/dataset.ts'
+import { mixTargets } from '../../data/augment/mixup.ts'
+import { TrainingOrder } from '../../data/batches.ts'
 import { fileError } from '../../data/files.ts'
-import { ImagePreparer } from '../../data/prepareImages.ts'
+import type { AnyDataset } from '../../data/imageSource.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { ResNet } from '../../nn/resnet.ts'
 import { Sgd } from '../../optim/sgd.ts'
-import { type CompleteConfig, completeConfig } from '../../train/config.ts'
+import type { CompleteConfig } from '../../train/config.ts'
+import type { BatchRequest, ReadyBatch } from '../../train/input.ts'
 import { networkOf } from '../../train/network.ts'
+import { runInput } from '../../train/runInput.ts'
 import { TrainStep } from '../../train/trainStep.ts'
+import { meetsInitial, partnersOf } from './comparison.ts'
 import type { StudyData } from './oneRun.ts'
 import type { PlannedRun } from './plannedRuns.ts'
 
@@ -18,8 +22,11 @@ export interface RunEstimate {
   readonly bytes: number
 }
 
+/** Micro-batches before the clock starts, and those that are timed: for some seconds, so that decoding counts. */
 const WARM_UP = 2
-const TIMED = 5
+const FEWEST = 3
+const MOST = 1000
+const LEAST_SECONDS = 3
 
 function bytesOf({ ema }: CompleteConfig, { parameters }: ResNet): number {
   const copies = 2 * (ema > 0 ? 3 : 2) + 1
@@ -49,39 +56,96 @@ export async function checkDisk({ out, dataset }: StudyData, left: readonly Plan
     )
 }
 
-/** Times a few steps of a run's network on blank images; writes nothing. */
+/**
+ * Times a run's training on its images, decoding and augmentation included; writes nothing.
+ *
+ * @throws Error when an image can't be read and bad images are refused
+ */
 export async function estimateRun(
   gpu: Gpu,
-  dataset: Dataset,
-  { config: given, objective }: PlannedRun,
+  dataset: AnyDataset,
+  { config, objective }: PlannedRun,
 ): Promise<RunEstimate> {
-  const config = completeConfig(given)
   const model = networkOf(config, dataset.classes, objective)
   model.parameters.allocate(gpu, config.seed)
   const optimiser = new Sgd(gpu, model.parameters.groups, config)
-  const { height, width, channels } = new ImagePreparer(dataset)
+  const input = runInput(gpu, dataset, { split: 'train' }, config)
+  const batches = input.trainingBatches(firstBatches(config, input.count))
+  const { batch, microBatch, mixup, lossScale } = config
+  const parts = batch / microBatch
   try {
-    const shape = [config.batch, height, width, channels] as const
-    const step = await TrainStep.record(gpu, model, objective, optimiser, shape)
+    const shape = [microBatch, ...input.shape] as const
+    const step = await TrainStep.record(gpu, model, objective, optimiser, shape, {
+      microBatches: parts,
+      lossScale,
+      softTargets: mixup > 0,
+    })
     try {
-      const images = new Float32Array(step.images.length)
-      const labels = new Uint32Array(config.batch)
       let start = 0
-      for (let i = 0; i < WARM_UP + TIMED; i++) {
-        if (i === WARM_UP) start = performance.now()
-        gpu.write(step.images, images)
-        step.take(0, labels, { rate: 0 })
+      let taken = -WARM_UP
+      const seconds = () => (performance.now() - start) / 1000
+      for (; taken < FEWEST || (seconds() < LEAST_SECONDS && taken < MOST); taken++) {
+        if (taken === 0) start = performance.now()
+        const { labels, mixing, write } = (await batches.next()).value as ReadyBatch
+        await write(step.images)
+        const targets = mixing ? mixTargets(labels, objective.classes, mixing) : labels
+        step.take((taken + WARM_UP) % parts, targets, { rate: 0 })
         await gpu.submitted()
       }
-      return {
-        secondsPerStep: (performance.now() - start) / 1000 / TIMED,
-        bytes: bytesOf(config, model),
-      }
+      return { secondsPerStep: (seconds() / taken) * parts, bytes: bytesOf(config, model) }
     } finally {
       step.dispose()
     }
   } finally {
+    await batches.return()
+    input.release()
     optimiser.release()
     model.parameters.release()
   }
+}
+
+/** The micro-batches that a run begins with, without end. */
+function* firstBatches(config: CompleteConfig, count: number): Generator<BatchRequest> {
+  const { batch, microBatch, seed } = config
+  const order = new TrainingOrder({ count, batchSize: batch, seed })
+  for (let draw = 0; ; draw++) {
+    const at = draw * microBatch
+    const examples = order.batch(Math.floor(at / batch) % order.batchesPerEpoch)
+    yield { examples: examples.subarray(at % batch, (at % batch) + microBatch), epoch: 0, draw }
+  }
+}
+
+/**
+ * Images that go forward through networks for what follows on the training of these runs: tests, layers,
+ * the trajectory of class separation, transfer, comparisons.
+ *
+ * @param runs all runs of the study
+ */
+export function imagesToLookAt(
+  data: StudyData,
+  runs: readonly PlannedRun[],
+  left: readonly PlannedRun[],
+): number {
+  const { study, dataset, transfer } = data
+  const { images, split, trajectory, ckaImages, ckaEpochs } = study.analysis
+  const train = dataset.train.count
+  const test = dataset.test!.count
+  const atMost = (most: number, count = 0) => Math.min(most, count)
+  const sets = [...transfer.values()].map(
+    (set) =>
+      atMost(study.transfer.train, set.train.count) + atMost(study.transfer.test, set.test?.count),
+  )
+  const each =
+    test + atMost(images, split === 'train' ? train : test) + sets.reduce((a, b) => a + b, 0)
+  const perLook = atMost(images, train) + atMost(images, test)
+  return left.reduce((sum, run) => {
+    const { steps, batch, holdOut } = run.config
+    const epochs = Math.floor(steps / Math.floor((train - holdOut) / batch))
+    const looks = trajectory > 0 ? Math.floor(epochs / trajectory) : 0
+    const partners = partnersOf(data, runs, run).length
+    const initial = meetsInitial(data, run)
+    const compared = partners + (initial ? 1 : 0)
+    const cka = compared > 0 ? (1 + compared) * ckaEpochs * atMost(ckaImages, test) : 0
+    return sum + each + looks * perLook + cka + (initial ? train : 0)
+  }, 0)
 }

@@ -1,18 +1,19 @@
 import path from 'node:path'
 import { topCount } from '../../analysis/calibration.ts'
-import type { Dataset } from '../../data/dataset.ts'
-import type { ImageDataset } from '../../data/imageSource.ts'
+import type { AnyDataset, BadImageError, ImageDataset } from '../../data/imageSource.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { ResNet } from '../../nn/resnet.ts'
-import { MemoryInput } from '../../train/input.ts'
-import { collectLogits } from '../../train/logits.ts'
+import type { ImageInput } from '../../train/input.ts'
+import { collectLogits, rankedClasses } from '../../train/logits.ts'
+import { type ImagePart, runInput } from '../../train/runInput.ts'
 import { TrainingInterrupted, type TrainProgress, train } from '../../train/trainer.ts'
 import { type TransferResult, transferTo } from '../../transfer/transferTo.ts'
-import { analyse } from '../analyse.ts'
+import { someExamples } from '../analyse.ts'
+import { analyseLayers } from '../layerAnalysis.ts'
 import type { LayerResult } from '../studyResult.ts'
 import type { PlannedRun } from './plannedRuns.ts'
 import { readStage, stage } from './stage.ts'
-import type { Study } from './studyFile.ts'
+import { type Study, transferMetric } from './studyFile.ts'
 import { separationEvery } from './trajectory.ts'
 
 /** How well a network does what it was trained for. */
@@ -38,7 +39,8 @@ export interface RunLayers {
 /** Everything a study computes on. */
 export interface StudyData {
   readonly study: Study
-  readonly dataset: Dataset
+  /** With test images. */
+  readonly dataset: AnyDataset
   /** Where the features are tried out, by the name in the study. */
   readonly transfer: ReadonlyMap<string, ImageDataset>
   /** Folder of the study. */
@@ -49,6 +51,8 @@ export interface RunHooks {
   readonly signal?: AbortSignal
   readonly onTrain?: (run: PlannedRun, progress: TrainProgress) => void
   readonly onPhase?: (phase: string, done: number, total: number) => void
+  /** Told of each file that gives no image, each time that it is met. */
+  readonly onProblem?: (problem: BadImageError) => void
 }
 
 /** Where a run's files lie. */
@@ -65,41 +69,61 @@ interface StageOf<T> {
   readonly compute: (gpu: Gpu, model: ResNet, hooks: RunHooks) => Promise<T>
 }
 
-function evaluationStage({ dataset, out }: StudyData, run: PlannedRun): StageOf<RunEvaluation> {
+function evaluationStage(data: StudyData, run: PlannedRun): StageOf<RunEvaluation> {
   return {
-    file: path.join(runFolderOf(out, run), 'evaluation.json'),
+    file: path.join(runFolderOf(data.out, run), 'evaluation.json'),
     inputs: { config: run.config, top5: true },
-    async compute(gpu, model, { onPhase = () => {} }) {
-      const input = new MemoryInput(gpu, dataset, dataset.test)
-      const { logits, labels } = await collectLogits(gpu, model, input, (done) =>
-        onPhase(`Testing ${run.id}`, done, input.count),
-      )
-      const share = (k: number) => topCount(logits, labels, model.classes, k) / labels.length
-      return {
-        top1: share(1),
-        top5: model.classes > 5 ? share(5) : null,
-        input: input.shape,
-        parameters: model.parameters.count,
-      }
-    },
+    compute: (gpu, model, hooks) =>
+      withImages(gpu, data, run, { split: 'test' }, hooks, async (input) => {
+        const { onPhase = () => {} } = hooks
+        const found = await collectLogits(gpu, model, input, (done) =>
+          onPhase(`Testing ${run.id}`, done, input.count),
+        )
+        const { scores, labels, classes } = rankedClasses(run.objective, found)
+        if (labels.length === 0) throw new Error('none of the test images could be read')
+        const share = (k: number) => topCount(scores, labels, classes, k) / labels.length
+        return {
+          top1: share(1),
+          top5: classes > 5 ? share(5) : null,
+          input: input.shape,
+          parameters: model.parameters.count,
+        }
+      }),
   }
 }
 
-function layersStage({ study, dataset, out }: StudyData, run: PlannedRun): StageOf<RunLayers> {
+function layersStage(data: StudyData, run: PlannedRun): StageOf<RunLayers> {
+  const { study, dataset, out } = data
   const { images, split } = study.analysis
   return {
     file: path.join(runFolderOf(out, run), 'layers.json'),
     inputs: { config: run.config, images, split },
-    async compute(gpu, model, { onPhase = () => {} }) {
-      const { layers, examples } = await analyse(
-        gpu,
-        dataset,
-        [{ name: run.id, model }],
-        (done, total) => onPhase(`Layers of ${run.id}`, done, total),
-        { most: images, split },
+    compute: (gpu, model, hooks) => {
+      const examples = someExamples(dataset[split]!.count, images)
+      const part = { split, ...(examples ? { examples } : {}) }
+      return withImages(gpu, data, run, part, hooks, (input) =>
+        analyseLayers(gpu, input, dataset.classes, { name: run.id, model }, (done, total) =>
+          hooks.onPhase?.(`Layers of ${run.id}`, done, total),
+        ),
       )
-      return { ...layers[0]!, examples }
     },
+  }
+}
+
+/** Opens images of the study's data set as a run has them, for as long as `body` needs them. */
+async function withImages<T>(
+  gpu: Gpu,
+  { dataset }: StudyData,
+  { config }: PlannedRun,
+  part: ImagePart,
+  { onProblem }: RunHooks,
+  body: (input: ImageInput) => Promise<T>,
+): Promise<T> {
+  const input = runInput(gpu, dataset, part, config, onProblem)
+  try {
+    return await body(input)
+  } finally {
+    input.release()
   }
 }
 
@@ -108,15 +132,18 @@ function transferStage(
   run: PlannedRun,
   name: string,
 ): StageOf<TransferResult> {
-  const { datasets: _, ...settings } = study.transfer
+  const { datasets: _, metrics, ...common } = study.transfer
+  const settings = { ...common, metric: transferMetric(study, name) }
   const dataset = transfer.get(name)!
-  const counts = [dataset.train.count, dataset.test?.count]
+  const { train, test, validation } = dataset
+  const counts = [train.count, test?.count, ...(validation ? [validation.count] : [])]
   return {
     file: path.join(runFolderOf(out, run), `transfer-${fileName(name)}.json`),
     inputs: { config: run.config, name, counts, ...settings },
-    compute: (gpu, model, { onPhase = () => {} }) =>
+    compute: (gpu, model, { onPhase = () => {}, onProblem }) =>
       transferTo(gpu, model, run.config, dataset, {
         ...settings,
+        onProblem,
         onImages: (done, total) => onPhase(`Transfer of ${run.id} to ${name}`, done, total),
       }),
   }
@@ -165,7 +192,7 @@ export async function takeRun(
   hooks: RunHooks,
 ): Promise<void> {
   const { study, dataset, out } = data
-  const { signal, onTrain } = hooks
+  const { signal, onTrain, onProblem } = hooks
   const { trajectory, images } = study.analysis
   const { model, steps } = await train(
     gpu,
@@ -175,7 +202,12 @@ export async function takeRun(
     runFolderOf(out, run),
     {
       ...(signal ? { signal } : {}),
-      ...(trajectory > 0 ? { onEpoch: separationEvery(trajectory, gpu, dataset, images) } : {}),
+      ...(trajectory > 0
+        ? {
+            onEpoch: separationEvery(trajectory, gpu, dataset, run.config, images, onProblem),
+          }
+        : {}),
+      ...(onProblem ? { onProblem } : {}),
       onProgress: (progress) => onTrain?.(run, progress),
     },
   )

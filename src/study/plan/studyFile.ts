@@ -3,52 +3,16 @@ import { parse } from 'smol-toml'
 import * as v from 'valibot'
 import { fileError } from '../../data/files.ts'
 import { objectives } from '../../losses/registry.ts'
-import { scheduleNames } from '../../optim/schedule.ts'
 import { transferMethods } from '../../transfer/transferTo.ts'
-import { quickstartRecipe } from '../quickstart.ts'
+import { objectiveTraining, training } from './trainingKeys.ts'
+import { above0, listOf, text, whole } from './values.ts'
 
-const whole = (least: number) =>
-  v.pipe(
-    v.number(),
-    v.check(
-      (value) => Number.isSafeInteger(value) && value >= least,
-      `an integer of at least ${least}`,
-    ),
-  )
-const above0 = v.pipe(
-  v.number(),
-  v.check((value) => value > 0 && Number.isFinite(value), 'a number above 0'),
-)
-const atLeast0 = v.pipe(
-  v.number(),
-  v.check((value) => value >= 0 && Number.isFinite(value), 'a number of at least 0'),
-)
-const text = v.pipe(
-  v.string(),
-  v.check((value) => value !== '', 'a text that is not empty'),
-)
-const names = v.pipe(
-  v.array(text),
-  v.check((value) => value.length > 0, 'a list that is not empty'),
-)
-const seedList = v.pipe(
-  v.array(whole(0)),
-  v.check((value) => value.length > 0, 'a list that is not empty'),
-)
+const seedList = listOf(whole(0))
+const metricName = v.picklist(['top1', 'per-class'])
 const values = v.record(v.string(), v.pipe(v.number(), v.finite('a finite number')))
 
-/** How every run of a study trains; what is left out is the quickstart's. */
-const training = v.strictObject({
-  width: v.optional(above0, quickstartRecipe.width),
-  steps: v.optional(whole(1), quickstartRecipe.steps),
-  batch: v.optional(whole(2), quickstartRecipe.batch),
-  lr: v.optional(above0, quickstartRecipe.lr),
-  schedule: v.optional(v.picklist(scheduleNames), quickstartRecipe.schedule),
-  warmupSteps: v.optional(whole(0)),
-  momentum: v.optional(atLeast0, quickstartRecipe.momentum),
-  nesterov: v.optional(v.boolean(), quickstartRecipe.nesterov),
-  weightDecay: v.optional(atLeast0, quickstartRecipe.weightDecay),
-})
+/** Examples of a minibatch of CKA where the study does not say. */
+export const CKA_BATCH = 250
 
 /** What is looked at inside of each network. */
 const analysis = v.strictObject({
@@ -65,20 +29,22 @@ const analysis = v.strictObject({
     ),
     1000,
   ),
+  /** Test images of a minibatch of CKA, and passes over them. */
+  ckaBatch: v.optional(whole(4), CKA_BATCH),
+  ckaEpochs: v.optional(whole(1), 1),
 })
 
 /** Where the features are tried out. */
 const transfer = v.strictObject({
   datasets: v.optional(v.array(text), []),
   methods: v.optional(v.array(v.picklist(transferMethods)), [...transferMethods]),
-  metric: v.optional(v.picklist(['top1', 'per-class']), 'top1'),
+  metric: v.optional(metricName, 'top1'),
+  /** Of single data sets, by their names in `datasets`. */
+  metrics: v.optional(v.record(v.string(), metricName), {}),
+  /** Shortest side that images are resized to before the centre is taken; default 8/7 of the input's. */
+  resize: v.optional(whole(1)),
   /** Strengths of regularisation to choose from; default the paper's 45. */
-  lambdas: v.optional(
-    v.pipe(
-      v.array(above0),
-      v.check((value) => value.length > 0, 'a list that is not empty'),
-    ),
-  ),
+  lambdas: v.optional(listOf(above0)),
   /** Images to learn from and to test on, at most; drawn by a fixed seed from larger sets. */
   train: v.optional(whole(2), 10 ** 9),
   test: v.optional(whole(1), 10 ** 9),
@@ -86,11 +52,15 @@ const transfer = v.strictObject({
 
 const schema = v.strictObject({
   title: v.optional(text, 'What the objectives do to the features'),
+  /** Folder that relative paths of data sets start from; default: the working directory. */
+  data: v.optional(text),
   dataset: text,
   size: v.optional(v.picklist(['subset', 'full', 'auto'])),
-  objectives: v.optional(v.union([v.literal('all'), names]), 'all'),
+  objectives: v.optional(v.union([v.literal('all'), listOf(text)]), 'all'),
   seeds: v.optional(seedList, [1]),
   training: v.optional(training, {}),
+  /** What is otherwise for single objectives. */
+  trainingOf: v.optional(v.record(v.string(), objectiveTraining), {}),
   hyperparameters: v.optional(v.record(v.string(), values), {}),
   sweep: v.optional(v.record(v.string(), v.record(v.string(), v.array(v.number()))), {}),
   sweepSeeds: v.optional(seedList),
@@ -102,6 +72,11 @@ const schema = v.strictObject({
 export type Study = Omit<v.InferOutput<typeof schema>, 'objectives'> & {
   /** Names, `all` replaced by the nine of the paper. */
   readonly objectives: readonly string[]
+}
+
+/** What accuracy means on a transfer set. */
+export function transferMetric({ transfer: { metric, metrics } }: Study, name: string) {
+  return metrics[name] ?? metric
 }
 
 /**
@@ -125,11 +100,22 @@ export function parseStudy(source: string, file: string): Study {
 
 function parsed(source: string, file: string): unknown {
   try {
-    return parse(source)
+    return camelCased(parse(source))
   } catch (error) {
     const [first] = (error as Error).message.split('\n')
     throw new Error(`${file} is not TOML: ${first}`)
   }
+}
+
+/** Training settings in kebab-case, as recipes for `train` have them, get the study's spelling. */
+function camelCased(study: Record<string, unknown>): Record<string, unknown> {
+  const { training: common } = study
+  if (typeof common !== 'object' || common === null) return study
+  const entries = Object.entries(common).map(([key, value]) => [
+    key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    value,
+  ])
+  return { ...study, training: Object.fromEntries(entries) }
 }
 
 type Issue = v.BaseIssue<unknown>
@@ -159,14 +145,14 @@ function kindNames(expected: string): string {
 function knownKeys(path: readonly string[]): string[] {
   let at: unknown = schema
   for (const key of path) {
-    const { entries } = unwrapped(at)
-    at = entries?.[key]
+    const { entries, value } = unwrapped(at)
+    at = entries?.[key] ?? value
   }
   return Object.keys(unwrapped(at).entries ?? {})
 }
 
-/** What an optional setting holds where it is there. */
-function unwrapped(of: unknown): { entries?: Record<string, unknown> } {
+/** What an optional setting holds where it is there: keys by name, or a value under any key. */
+function unwrapped(of: unknown): { entries?: Record<string, unknown>; value?: unknown } {
   const { wrapped = of } = of as { wrapped?: unknown }
-  return wrapped as { entries?: Record<string, unknown> }
+  return wrapped as { entries?: Record<string, unknown>; value?: unknown }
 }

@@ -1,10 +1,12 @@
-import { LayerStatistics } from '../../analysis/layerStatistics.ts'
-import type { Dataset } from '../../data/dataset.ts'
+import { networkSeparation } from '../../analysis/networkSeparation.ts'
+import type { AnyDataset } from '../../data/imageSource.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { ResNet } from '../../nn/resnet.ts'
-import { EVALUATION_BATCH, forEachBatch } from '../../train/evaluate.ts'
+import type { CompleteConfig } from '../../train/config.ts'
 import type { EpochMeasures } from '../../train/runFolder.ts'
+import { runInput } from '../../train/runInput.ts'
 import { someExamples } from '../analyse.ts'
+import type { RunHooks } from './oneRun.ts'
 
 /**
  * A look after every `period`-th epoch at class separation of the penultimate features, on training
@@ -15,38 +17,23 @@ import { someExamples } from '../analyse.ts'
 export function separationEvery(
   period: number,
   gpu: Gpu,
-  dataset: Dataset,
+  dataset: AnyDataset,
+  config: CompleteConfig,
   most: number,
+  onProblem: RunHooks['onProblem'],
 ): (model: ResNet, epoch: number) => Promise<EpochMeasures | undefined> {
+  const on = async (split: 'train' | 'test', model: ResNet) => {
+    const examples = someExamples(dataset[split]!.count, most)
+    const part = { split, ...(examples ? { examples } : {}) }
+    const input = runInput(gpu, dataset, part, config, onProblem)
+    try {
+      return (await networkSeparation(gpu, model, input, dataset.classes)).r2
+    } finally {
+      input.release()
+    }
+  }
   return async (model, epoch) =>
     epoch % period === 0
-      ? {
-          r2Train: await separationOn('train', gpu, model, dataset, most),
-          r2Test: await separationOn('test', gpu, model, dataset, most),
-        }
+      ? { r2Train: await on('train', model), r2Test: await on('test', model) }
       : undefined
-}
-
-async function separationOn(
-  split: 'train' | 'test',
-  gpu: Gpu,
-  model: ResNet,
-  dataset: Dataset,
-  most: number,
-): Promise<number | null> {
-  const layer = { layer: 'avgpool', features: model.features }
-  const statistics = new LayerStatistics(gpu, [layer], dataset.classes)
-  await gpu.flush()
-  try {
-    const images = someExamples(dataset[split], most)
-    await forEachBatch(gpu, dataset, images, EVALUATION_BATCH, (tape, { images: x, labels }) => {
-      const features = tape.keep(model.penultimate(tape, x, { training: false })).value
-      statistics.add([features], labels)
-      features.release()
-    })
-    const [found] = await statistics.result()
-    return found!.r2
-  } finally {
-    statistics.release()
-  }
 }
