@@ -24,6 +24,10 @@ const refused: readonly [toml: string, sentence: string][] = [
   ['', 'f.toml: dataset is missing'],
   ['dataset = 3', 'f.toml: dataset is 3, expected a text'],
   ['datset = "x"', 'f.toml: datset is not a setting of a study, expected one of title, dataset, '],
+  [
+    'dataset = "x"\n[trainingOf.softmax]\nwidth = 1',
+    'f.toml: trainingOf.softmax.width is not a setting of a study, expected one of steps, epochs, lr, ',
+  ],
   ['dataset = "x"\nseeds = []', 'f.toml: seeds is [], expected a list that is not empty'],
   ['dataset = "x"\nseeds = [1.5]', 'f.toml: seeds.0 is 1.5, expected an integer of at least 0'],
   ['dataset = "x"\nobjectives = "some"', 'f.toml: objectives is "some", expected all or a list'],

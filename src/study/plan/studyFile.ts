@@ -52,9 +52,9 @@ const transfer = v.strictObject({
 
 const schema = v.strictObject({
   title: v.optional(text, 'What the objectives do to the features'),
+  dataset: text,
   /** Folder that relative paths of data sets start from; default: the working directory. */
   data: v.optional(text),
-  dataset: text,
   size: v.optional(v.picklist(['subset', 'full', 'auto'])),
   objectives: v.optional(v.union([v.literal('all'), listOf(text)]), 'all'),
   seeds: v.optional(seedList, [1]),

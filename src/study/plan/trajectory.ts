@@ -3,10 +3,10 @@ import type { AnyDataset } from '../../data/imageSource.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { ResNet } from '../../nn/resnet.ts'
 import type { CompleteConfig } from '../../train/config.ts'
+import type { TrainHooks } from '../../train/outcome.ts'
 import type { EpochMeasures } from '../../train/runFolder.ts'
 import { runInput } from '../../train/runInput.ts'
 import { someExamples } from '../analyse.ts'
-import type { RunHooks } from './oneRun.ts'
 
 /**
  * A look after every `period`-th epoch at class separation of the penultimate features, on training
@@ -20,7 +20,7 @@ export function separationEvery(
   dataset: AnyDataset,
   config: CompleteConfig,
   most: number,
-  onProblem: RunHooks['onProblem'],
+  onProblem: TrainHooks['onProblem'],
 ): (model: ResNet, epoch: number) => Promise<EpochMeasures | undefined> {
   const on = async (split: 'train' | 'test', model: ResNet) => {
     const examples = someExamples(dataset[split]!.count, most)
