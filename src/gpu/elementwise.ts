@@ -1,5 +1,4 @@
 import type { Gpu } from './gpu.ts'
-import type { GpuArray } from './gpuArray.ts'
 import { foldWorkgroups } from './workgroups.ts'
 
 /**
@@ -9,7 +8,7 @@ import { foldWorkgroups } from './workgroups.ts'
  */
 export function elementwiseCall<P extends Readonly<Record<string, number>>>(
   gpu: Gpu,
-  array: GpuArray,
+  array: { readonly length: number },
   params: P,
   width: 1 | 4 = 4,
 ) {

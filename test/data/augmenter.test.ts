@@ -9,6 +9,7 @@ import type { Resampling } from '../../src/data/augment/resampling.ts'
 import type { LoadedImage } from '../../src/data/imageSource.ts'
 import { ImagePreparer } from '../../src/data/prepareImages.ts'
 import { openGpu } from '../../src/gpu/openGpu.ts'
+import { withBindingLimit } from '../devices.ts'
 import { type AugmentFixture, augmentFixtures, picture } from './augmentFixtures.ts'
 import { rejection } from './temporaryFolder.ts'
 
@@ -27,16 +28,17 @@ async function augment(
   cases: readonly Case[],
   options: AugmenterOptions,
   mixing?: Mixing,
+  on = gpu,
 ): Promise<Float32Array> {
-  const augmenter = new Augmenter(gpu, options)
-  const out = gpu.empty('f32', [cases.length, options.height, options.width, 3])
+  const augmenter = new Augmenter(on, options)
+  const out = on.empty('f32', [cases.length, options.height, options.width, 3])
   await augmenter.run(
     cases.map(({ image }) => image),
     cases.map(({ plan }) => plan),
     out,
     mixing,
   )
-  const values = await gpu.read(out)
+  const values = await on.read(out)
   out.release()
   augmenter.release()
   return values
@@ -260,6 +262,28 @@ test('Mixup mixes images with their partners, at sizes that fill no vector', asy
   )
   // f32 at values up to 255.
   assert.ok(difference(mixed, expected).max < 1e-4)
+})
+
+test('an input beyond the largest binding: the same bits in pieces', async () => {
+  const input = { height: 8, width: 8 }
+  const images = 40
+  const small = withBindingLimit(gpu, (input.height * input.width * 3 * 4 * images) / 2.5)
+  const cases = Array.from({ length: images }, (_, seed) => {
+    const image = picture(8, 8, 60 + seed)
+    return { image, plan: centredPlan(image, input) }
+  })
+  const partners = Uint32Array.from({ length: images }, (_, i) => (7 * i + 3) % images)
+  const options = { ...input, ...LEVELS }
+  const plain = { ...options, resampling: { filter: 'bilinear', antialias: false } } as const
+  for (const [given, mixing] of [[options], [plain], [options, { lambda: 0.3, partners }]] as [
+    AugmenterOptions,
+    Mixing?,
+  ][])
+    assert.equal(
+      await augment(cases, given, mixing, small),
+      await augment(cases, given, mixing),
+      `${given.resampling ? 'not ' : ''}antialiased, ${mixing ? 'mixed' : 'alone'}`,
+    )
 })
 
 test('large images go in groups; the same bits twice', async () => {

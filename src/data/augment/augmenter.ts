@@ -2,6 +2,7 @@ import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { GpuArray } from '../../gpu/gpuArray.ts'
+import { pieces } from '../../gpu/pieces.ts'
 import type { LoadedImage } from '../imageSource.ts'
 import { type ImagePlan, PLAN_WORDS, writePlan } from './imagePlan.ts'
 import type { Mixing } from './mixup.ts'
@@ -94,12 +95,15 @@ export class Augmenter {
     const changes = mixing !== undefined || plans.some(({ policy }) => policy?.length)
     const isFused = this.#resampling.antialias && width % 4 === 0 && !changes
     const pixels = isFused ? undefined : this.#array('pixels', batch * height * width)
-    for (let first = 0; first < batch; ) {
-      const end = groupEnd(plans, first)
-      this.#resize(images.slice(first, end), plans.slice(first, end), first, pixels ?? out)
-      // The next group overwrites what this one reads.
-      if (end < batch) await gpu.flush()
-      first = end
+    for (const { first, count, views } of pieces(gpu, batch, { target: pixels ?? out })) {
+      const last = first + count
+      for (let at = first; at < last; ) {
+        const end = Math.min(last, groupEnd(plans, at))
+        this.#resize(images.slice(at, end), plans.slice(at, end), at - first, views.target)
+        // The next group overwrites what this one reads.
+        if (end < batch) await gpu.flush()
+        at = end
+      }
     }
     if (pixels) this.#normalize(this.#applyPolicies(plans, pixels), out, mixing)
     await gpu.flush()
@@ -112,7 +116,10 @@ export class Augmenter {
     this.#scratch.clear()
   }
 
-  /** @param target pixels, or the network's input itself. */
+  /**
+   * @param firstImage place in the target of the first of these images
+   * @param target pixels, or the network's input itself
+   */
   #resize(
     images: readonly LoadedImage[],
     plans: readonly ImagePlan[],
@@ -218,16 +225,25 @@ export class Augmenter {
     const { gpu } = this
     const { height, width } = this.options
     const partners = this.#write('partners', mixing?.partners ?? new Uint32Array(1))
-    gpu.dispatch(kernels.augment_normalize, {
-      ...elementwiseCall(gpu, pixels, {
-        vectors: Math.ceil(out.length / 4),
-        imagePixels: height * width,
-        lastPixel: pixels.length - 1,
-        lambda: mixing?.lambda ?? 1,
-      }),
-      conditions: { MIX: mixing !== undefined },
-      buffers: { pixels, coefficients: this.#coefficients, partners, images: out },
-    })
+    const imagePixels = height * width
+    const batch = pixels.length / imagePixels
+    // A partner may lie in any piece, so the pixels, a third of the input's size, are bound whole.
+    for (const { first, count, views } of pieces(gpu, batch, { images: out }))
+      gpu.dispatch(kernels.augment_normalize, {
+        ...elementwiseCall(
+          gpu,
+          { length: count * imagePixels },
+          {
+            vectors: Math.ceil(views.images.length / 4),
+            imagePixels,
+            first: (first * imagePixels) / 4,
+            lastPixel: pixels.length - 1,
+            lambda: mixing?.lambda ?? 1,
+          },
+        ),
+        conditions: { MIX: mixing !== undefined },
+        buffers: { pixels, coefficients: this.#coefficients, partners, ...views },
+      })
   }
 
   /** Working memory by name: a view of this length over a buffer that has grown to hold it. */
