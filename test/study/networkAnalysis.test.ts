@@ -11,7 +11,9 @@ import { MemoryInput } from '../../src/train/input.ts'
 const gpu = await openGpu()
 const count = 21
 const random = new RandomStream(5, 99)
-const images = Uint8Array.from({ length: count * 32 * 32 }, (_, i) => Math.floor(256 * random.uniform(i)))
+const images = Uint8Array.from({ length: count * 32 * 32 }, (_, i) =>
+  Math.floor(256 * random.uniform(i)),
+)
 const labels = Uint32Array.from({ length: count }, (_, i) => i % 3)
 const split = { images, labels, count }
 const dataset: Dataset = {
@@ -41,7 +43,13 @@ test('layers in many passes over the images give the same as in one', async () =
   const whole = await analyseLayers(gpu, input(), 3, model!, nothing)
   const told: [number, number][] = []
   const parts = await analyseLayers(gpu, input(), 3, model!, (...at) => told.push(at), 5_000)
-  assert.equal(parts, whole)
+  assert.equal(
+    parts.layers.map(({ r2: _, ...rest }) => rest),
+    whole.layers.map(({ r2: _, ...rest }) => rest),
+  )
+  // A row's norm is a float32 sum of slices, whose number depends on the widest layer of a pass.
+  for (const [i, { name, r2 }] of whole.layers.entries())
+    assert.ok(Math.abs(r2! - parts.layers[i]!.r2!) < 1e-6, `${name}: ${r2}`)
   assert.is(whole.examples, count)
   assert.equal(
     whole.layers.map(({ name }) => name),
