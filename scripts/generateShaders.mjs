@@ -46,15 +46,15 @@ function specialisation(sources, file, seen = new Set()) {
   return { constants: [...new Set(constants)].sort(), conditions: [...new Set(conditions)].sort() }
 }
 
-/** Bindings and uniform fields of one kernel, as linked under the given conditions. */
-async function reflect(sources, file, { constants, conditions }, value) {
+/** Bindings and uniform fields of one kernel, as linked where `holds` says which conditions do. */
+async function reflect(sources, file, { constants, conditions }, holds) {
   const { link } = await import('wesl/core')
   const { WgslReflect } = await import('wgsl_reflect/wgsl_reflect.module.js')
   const linked = await link({
     weslSrc: sources,
     rootModuleName: file.replace(/\.wesl$/, ''),
     constants: Object.fromEntries(constants.map((name) => [name, 8])),
-    conditions: Object.fromEntries(conditions.map((name) => [name, value])),
+    conditions: Object.fromEntries(conditions.map((name) => [name, holds(name)])),
   })
   const reflection = new WgslReflect(linked.dest)
   if (!reflection.entry.compute.some((entry) => entry.name === 'main'))
@@ -98,8 +98,16 @@ export async function generateShaders() {
   for (const file of Object.keys(sources)) {
     if (file.startsWith('lib/')) continue
     const names = specialisation(sources, file)
-    const plain = await reflect(sources, file, names, false)
-    const conditioned = await reflect(sources, file, names, true)
+    const plain = await reflect(sources, file, names, () => false)
+    const conditioned = await reflect(sources, file, names, () => true)
+    for (const name of names.conditions.filter((name) => name.endsWith('_IMAGE'))) {
+      const { bindings } = await reflect(sources, file, names, (condition) => condition === name)
+      for (const [array, { type }] of Object.entries(bindings))
+        if (type === 'image' && plain.bindings[array].type === 'f32') {
+          plain.bindings[array].imageWith = name
+          conditioned.bindings[array] = plain.bindings[array]
+        }
+    }
     if (JSON.stringify(plain) !== JSON.stringify(conditioned))
       throw new Error(`${file}: bindings differ between its conditions`)
     kernels[file.replace(/\.wesl$/, '').replaceAll('/', '_')] = { source: file, ...plain, ...names }

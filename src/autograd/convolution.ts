@@ -6,7 +6,7 @@ import { pieces } from '../gpu/pieces.ts'
 import { accumulate } from './accumulate.ts'
 import { type ConvolutionShape, productShape } from './convolutionShape.ts'
 import { type ConvolutionVariant, tunedVariant } from './convolutionVariant.ts'
-import { packPanels, packRows } from './panels.ts'
+import { imageOf, packPanels, packRows, releaseCopies, summedOperand } from './operands.ts'
 
 const MAX_WORKGROUPS = 65535
 /** Longest chain of additions in the gradient of the weights, for its rounding error. */
@@ -131,13 +131,20 @@ function convolvePiece(
     packsRows && CI4 ? columnTiles : 0,
     variant.panels,
   )
+  const xRead = imageOf(gpu, x, CI4, true, variant.images)
+  const wRead = imageOf(gpu, w, CO4, tiles > 1, variant.images)
   gpu.dispatch(kernels.conv2d_forward, {
     ...call,
-    conditions: { ...call.conditions, W_PANELS: w !== buffers.w, X_ROWS: x !== buffers.x },
-    buffers: { x, w, y: buffers.y },
+    conditions: {
+      ...call.conditions,
+      W_PANELS: w !== buffers.w,
+      X_ROWS: x !== buffers.x,
+      W_IMAGE: wRead !== w,
+      X_IMAGE: xRead !== x,
+    },
+    buffers: { x: xRead, w: wRead, y: buffers.y },
   })
-  if (w !== buffers.w) w.release()
-  if (x !== buffers.x) x.release()
+  releaseCopies([x, xRead, w, wRead], buffers)
 }
 
 /** The gradient of x, see shaders/conv2d/backward_data.wesl: a dispatch a phase of the strides. */
@@ -190,15 +197,22 @@ function backwardDataPiece(
     packsRows && CO4 ? columnTiles : 0,
     variant.panels,
   )
+  const dyRead = imageOf(gpu, dy, CO4, true, variant.images)
+  const wRead = imageOf(gpu, w, CO4, tiles > 1, variant.images)
   for (const { phase, call } of calls)
     gpu.dispatch(kernels.conv2d_backward_data, {
       ...call,
-      conditions: { ...call.conditions, W_ROWS: w !== buffers.w, DY_ROWS: dy !== buffers.dy },
+      conditions: {
+        ...call.conditions,
+        W_ROWS: w !== buffers.w,
+        DY_ROWS: dy !== buffers.dy,
+        W_IMAGE: wRead !== w,
+        DY_IMAGE: dyRead !== dy,
+      },
       params: { ...call.params, ...phase },
-      buffers: { dy, w, dx: buffers.dx },
+      buffers: { dy: dyRead, w: wRead, dx: buffers.dx },
     })
-  if (w !== buffers.w) w.release()
-  if (dy !== buffers.dy) dy.release()
+  releaseCopies([dy, dyRead, w, wRead], buffers)
 }
 
 /** The gradient of w, see shaders/conv2d/backward_weights.wesl; those of pieces of the images in order. */
@@ -247,10 +261,22 @@ function backwardWeightsPiece(
   const pixelsPerSlice = Math.ceil(pixels / Math.max(1, Math.floor(wanted / imageSlices)))
   const slices = imageSlices * Math.ceil(pixels / pixelsPerSlice)
   const xRows = shape.batch * shape.inHeight * shape.inWidth
-  const xReads = conditions.CI4 ? taps * columnTiles : 0
-  const x = packPanels(gpu, buffers.x, xRows, xReads, variant.panels)
-  const dyReads = conditions.CO4 ? rowGroups : 0
-  const dy = packPanels(gpu, buffers.dy, shape.batch * pixels, dyReads, variant.panels)
+  const { CI4, CO4 } = conditions
+  const { x, read: xRead } = summedOperand(
+    gpu,
+    buffers.x,
+    xRows,
+    CI4 ? taps * columnTiles : 0,
+    variant,
+  )
+  const dyRows = shape.batch * pixels
+  const { x: dy, read: dyRead } = summedOperand(
+    gpu,
+    buffers.dy,
+    dyRows,
+    CO4 ? rowGroups : 0,
+    variant,
+  )
   const partials = slices > 1 ? gpu.empty('f32', [slices, dw.length], 'dW slices') : dw
   gpu.dispatch(kernels.conv2d_backward_weights, {
     constants: { LANES: lanes },
@@ -261,13 +287,14 @@ function backwardWeightsPiece(
       ONE_ROW: false,
       X_PANELS: x !== buffers.x,
       DY_PANELS: dy !== buffers.dy,
+      X_IMAGE: xRead !== x,
+      DY_IMAGE: dyRead !== dy,
     },
-    buffers: { x, dy, partials },
+    buffers: { x: xRead, dy: dyRead, partials },
     params: { ...shape, imageSlices, imagesPerSlice, pixelsPerSlice },
     workgroups: [columnTiles, rowGroups, slices],
   })
-  if (x !== buffers.x) x.release()
-  if (dy !== buffers.dy) dy.release()
+  releaseCopies([x, xRead, dy, dyRead], buffers)
   if (partials === dw) return
   sumSlices(gpu, partials, dw, slices)
   partials.release()

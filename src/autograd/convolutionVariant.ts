@@ -23,6 +23,8 @@ export interface ConvolutionVariant {
   readonly lanes?: number
   /** Whether operands are read from copies in panels. */
   readonly panels?: boolean
+  /** Whether operands of whole vec4s are read from copies as images. */
+  readonly images?: boolean
   /** Slices of the inner dimension of the weights' gradient. */
   readonly slices?: number
 }

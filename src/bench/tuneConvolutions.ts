@@ -111,9 +111,15 @@ function textOf(s: ConvolutionShape): string {
 
 /** Variants that differ from `from` in one option. */
 function neighbours(gpu: Gpu, pass: ConvolutionPass, from: ConvolutionVariant) {
-  const { software, subgroups8, lanes } = gpu.profile
+  const { software, subgroups8, fastImages, lanes } = gpu.profile
   const ofRows = pass === 'backward-weights' ? [] : (['flat', 'oneRow'] as const)
-  const switches = [...ofRows, 'narrow', 'panels', ...(subgroups8 ? (['subgroups'] as const) : [])]
+  const switches = [
+    ...ofRows,
+    'narrow',
+    'panels',
+    ...(subgroups8 ? (['subgroups'] as const) : []),
+    ...(fastImages ? (['images'] as const) : []),
+  ]
   const switched = switches.flatMap((name) =>
     [true, false].map((value): ConvolutionVariant => ({ ...from, [name]: value })),
   )

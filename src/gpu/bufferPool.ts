@@ -22,15 +22,15 @@ type Resource = GPUBuffer | GPUTexture
 type Acquired = Pick<Storage, 'uses' | 'release'>
 
 /**
- * Storage buffers by size, and textures by shape; what is released is handed to the next request of
- * its size.
+ * Storage buffers by size, and textures by width; what is released is handed to the next request of
+ * its size, of textures also to one of fewer rows.
  *
  * Commands run in the order in which they were recorded, so a buffer may be reused by a later
  * command while an earlier one still waits to run.
  */
 export class BufferPool {
-  readonly #freeBuffers = new Map<string, Storage[]>()
-  readonly #freeTextures = new Map<string, Storage<GPUTexture>[]>()
+  readonly #freeBuffers = new Map<number, Storage[]>()
+  readonly #freeTextures = new Map<number, Storage<GPUTexture>[]>()
   /** With their sizes in bytes. */
   readonly #all = new Map<Resource, number>()
   #acquired: Acquired[] | undefined
@@ -53,13 +53,13 @@ export class BufferPool {
         `${label} needs ${size} bytes, but a buffer of this device holds at most ${maxBufferSize}`,
       )
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
-    return this.#take(this.#freeBuffers, `${size}`, size, label, () =>
+    return this.#take(this.#freeBuffers, size, size, label, () =>
       this.device.createBuffer({ label, size, usage }),
     )
   }
 
   /**
-   * A texture of width x height pixels of four f32, its contents undefined.
+   * A texture of `width` and at least `height` pixels of four f32, its contents undefined.
    *
    * @throws GpuError when a side exceeds the device's largest
    */
@@ -69,19 +69,20 @@ export class BufferPool {
       throw new GpuError(`${label} has ${width} x ${height} pixels, sides of at most ${limit} fit`)
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST
     const size = PIXEL_BYTES * width * height
-    return this.#take(this.#freeTextures, `${width}x${height}`, size, label, () =>
+    return this.#take(this.#freeTextures, width, size, label, () =>
       this.device.createTexture({ label, size: [width, height], format: IMAGE_FORMAT, usage }),
     )
   }
 
   #take<R extends Resource>(
-    free: Map<string, Storage<R>[]>,
-    key: string,
-    size: number,
+    free: Map<number, Storage<R>[]>,
+    key: number,
+    wanted: number,
     label: string,
     create: () => R,
   ): Storage<R> {
-    const kept = free.get(key)?.pop()
+    const kept = takeSmallest(free.get(key), wanted)
+    const size = kept?.size ?? wanted
     this.use.live += size
     if (kept) this.use.pooled -= size
     const resource = kept?.resource ?? this.#count(create(), size)
@@ -146,4 +147,15 @@ export class BufferPool {
     }
     this.#all.clear()
   }
+}
+
+/** Takes the smallest of at least `size` bytes out of a list, of equal ones the last. */
+function takeSmallest<S extends { readonly size: number }>(
+  kept: S[] | undefined,
+  size: number,
+): S | undefined {
+  let best = -1
+  for (const [i, one] of kept?.entries() ?? [])
+    if (one.size >= size && (best < 0 || one.size <= kept![best]!.size)) best = i
+  return best < 0 ? undefined : kept!.splice(best, 1)[0]
 }

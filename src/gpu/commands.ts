@@ -34,21 +34,32 @@ export interface ClearCommand {
 export interface ImageCommand {
   readonly kind: 'copyToImage'
   readonly source: GPUTexelCopyBufferInfo
-  readonly target: GPUTexture
+  readonly target: GPUTexelCopyTextureInfo
   /** Width and height of what is copied. */
   readonly size: readonly [number, number]
 }
 
-/** The copy of a whole array into the first columns and rows of an image. */
-export function imageCommand(array: GpuArray, image: GpuImage, width: number): ImageCommand {
-  const { offset, storage, length } = array
+/** The copy of a whole array into the first columns and rows of an image: whole rows, and what is left. */
+export function imageCommands(array: GpuArray, image: GpuImage, width: number): ImageCommand[] {
+  const { storage, length } = array
   const bytesPerRow = PIXEL_BYTES * width
-  return {
-    kind: 'copyToImage',
-    source: { buffer: storage.resource, offset, bytesPerRow },
-    target: image.storage.resource,
-    size: [width, length / 4 / width],
-  }
+  const rows = Math.floor(length / 4 / width)
+  const parts: [line: number, size: [number, number]][] = [
+    [0, [width, rows]],
+    [rows, [length / 4 - rows * width, 1]],
+  ]
+  return parts
+    .filter(([, [columns, lines]]) => columns * lines > 0)
+    .map(([line, size]) => ({
+      kind: 'copyToImage',
+      source: {
+        buffer: storage.resource,
+        offset: array.offset + line * bytesPerRow,
+        bytesPerRow,
+      },
+      target: { texture: image.storage.resource, origin: [0, line] },
+      size,
+    }))
 }
 
 /** The copy of a whole array. */
@@ -196,7 +207,7 @@ export class PreparedCommands {
       if (command.kind === 'clear')
         encoder.clearBuffer(command.buffer, command.offset, command.size)
       else if (command.kind === 'copyToImage')
-        encoder.copyBufferToTexture(command.source, { texture: command.target }, command.size)
+        encoder.copyBufferToTexture(command.source, command.target, command.size)
       else
         encoder.copyBufferToBuffer(
           command.source,

@@ -2,7 +2,7 @@ import { BufferPool, type MemoryUse } from './bufferPool.ts'
 import { checkCall } from './checkCall.ts'
 import type { KernelChoices } from './choices.ts'
 import { CommandQueue } from './commandQueue.ts'
-import { bind, copyCommand, imageCommand } from './commands.ts'
+import { bind, copyCommand, imageCommands } from './commands.ts'
 import { Constants } from './constants.ts'
 import { asGpuError, GpuDeviceLostError, GpuError } from './errors.ts'
 import { checkHostArray, type DType, GpuArray, HOST_ARRAYS, type HostArray } from './gpuArray.ts'
@@ -172,21 +172,23 @@ export class Gpu {
   }
 
   /**
-   * Copies an array, seen as [., width, 4], into the first columns and rows of an image.
+   * Copies an array, seen as [., width, 4], into the first columns and rows of an image; its last row may be
+   * shorter.
    *
    * @param width a multiple of 16
    * @throws GpuError when the array does not fit
    */
   copyToImage(source: GpuArray<'f32'>, image: GpuImage, width: number): void {
     this.#check()
-    const rows = source.length / 4 / width
-    if (width % 16 !== 0 || width > image.width || !Number.isInteger(rows) || rows > image.height)
+    const pixels = source.length / 4
+    const fits = width <= image.width && pixels <= width * image.height
+    if (width % 16 !== 0 || !Number.isInteger(pixels) || !fits)
       throw new GpuError(
         `copy of [${source.shape}] into an image [${image.shape}], ${width} pixels a row`,
       )
     source.checkLive()
     image.checkLive()
-    this.#queue.push(imageCommand(source, image, width))
+    for (const command of imageCommands(source, image, width)) this.#queue.push(command)
   }
 
   /** Destroys the buffers that are kept for reuse. */
@@ -200,7 +202,7 @@ export class Gpu {
     const key = pipelineKey(info, call.constants, call.conditions)
     const buffers: Readonly<Record<string, GpuArray | GpuImage>> = call.buffers
     const { maxComputeWorkgroupsPerDimension } = this.device.limits
-    checkCall(key.id, info, buffers, call.workgroups, {
+    checkCall(key, buffers, call.workgroups, {
       workgroups: maxComputeWorkgroupsPerDimension,
       binding: this.largestBinding,
     })

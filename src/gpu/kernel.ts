@@ -10,11 +10,14 @@ type OrNothing<Key extends string, Names, T> = [Names] extends [never]
   ? { readonly [K in Key]?: undefined }
   : { readonly [K in Key]: T }
 
-type Bindable<Type extends DType | 'image'> = Type extends DType ? GpuArray<Type> : GpuImage
+type Binding = KernelInfo['bindings'][string]
+type Bindable<B extends Binding> =
+  | (B['type'] extends DType ? GpuArray<B['type']> : GpuImage)
+  | (B extends { readonly imageWith: string } ? GpuImage : never)
 
 /** The arguments of a kernel call: each name and type comes from the shader itself. */
 export type KernelCall<K extends KernelInfo> = {
-  readonly buffers: { readonly [B in keyof K['bindings']]: Bindable<K['bindings'][B]['type']> }
+  readonly buffers: { readonly [B in keyof K['bindings']]: Bindable<K['bindings'][B]> }
   /** Workgroups in x, y and z. */
   readonly workgroups: readonly [number, number, number]
 } & OrNothing<'params', keyof K['params'], { readonly [P in keyof K['params']]: number }> &
@@ -102,7 +105,7 @@ export class PipelineCache {
     const code = await linkShader(key)
     const { device } = this
     device.pushErrorScope('validation')
-    const layout = device.createBindGroupLayout({ label: name, entries: layoutEntries(key.info) })
+    const layout = device.createBindGroupLayout({ label: name, entries: layoutEntries(key) })
     const compiling = device.createComputePipelineAsync({
       label: name,
       layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
@@ -133,11 +136,17 @@ async function linkShader({ id, info, constants, conditions }: PipelineKey): Pro
   }
 }
 
-function layoutEntries(info: KernelInfo): GPUBindGroupLayoutEntry[] {
+/** Whether a binding is an image in a specialisation. */
+export function isImage({ type, imageWith }: Binding, { conditions }: PipelineKey): boolean {
+  return type === 'image' || (imageWith !== undefined && !!conditions[imageWith])
+}
+
+function layoutEntries(key: PipelineKey): GPUBindGroupLayoutEntry[] {
+  const { info } = key
   const entries: GPUBindGroupLayoutEntry[] = Object.values(info.bindings).map((b) => ({
     binding: b.binding,
     visibility: GPUShaderStage.COMPUTE,
-    ...(b.type === 'image'
+    ...(isImage(b, key)
       ? { storageTexture: { access: 'read-only', format: IMAGE_FORMAT } }
       : { buffer: { type: b.access === 'read' ? 'read-only-storage' : 'storage' } }),
   }))

@@ -12,6 +12,8 @@ export interface KernelInfo {
         readonly access: 'read' | 'read_write'
         /** Of an array's elements; `image` is a texture_storage_2d<rgba32float, read>. */
         readonly type: DType | 'image'
+        /** The switch with which an array is such an image instead, a flat one (see `flatImage`). */
+        readonly imageWith?: string
       }
     >
   >

@@ -35,6 +35,9 @@ export const variants = {
   lanes64: { lanes: 64 },
   panels: { panels: true },
   noPanels: { panels: false },
+  images: { images: true },
+  imagesOfPanels: { images: true, panels: true },
+  buffers: { images: false },
 } satisfies Record<string, ConvolutionVariant>
 
 // f32 sums of up to two thousand products against float64: measured below 4e-7.

@@ -88,7 +88,7 @@ test('drawn shapes', async () => {
     const products = x.reduce((a, b) => a * b) * w[0] * w[1] * w[3]
     if (!fits || products > 2e7) continue
     checked++
-    const variant = draw(['flat', 'byPixel', 'panels', 'noPanels'] as const)
+    const variant = draw(['flat', 'byPixel', 'panels', 'noPanels', 'images', 'buffers'] as const)
     await checkConvolution(
       gpu,
       `${i}: ${x} * ${w} ${JSON.stringify(attributes)}`,

@@ -1,12 +1,19 @@
+import { fitsFlatImage, flatImage } from '../gpu/flatImage.ts'
 import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
+import type { GpuImage } from '../gpu/gpuImage.ts'
+import type { ConvolutionVariant } from './convolutionVariant.ts'
 
 const MAX_WORKGROUPS = 65535
 /** Channels of a row from which on rows lie too far apart for a CPU to fetch ahead. */
 const MIN_PANEL_CHANNELS = 128
 /** Times that an array must be read before a copy in panels pays. */
 const MIN_PANEL_READS = 8
+/** Values of an array too large for caches, whose pixels are better read from panels or not from an image. */
+const LARGE = 2 ** 20
+/** Times that such an array must be read before panels pay. */
+const MIN_LARGE_READS = 4
 
 /** Whether a copy pays: on a CPU, for rows far apart that are read often; `forced` overrules where it is possible. */
 function pays(
@@ -73,4 +80,52 @@ export function packRows(
     workgroups: [Math.ceil(panels / panelsPerGroup), taps, 1],
   })
   return y
+}
+
+/**
+ * x as an image where that pays, else x itself: a software driver reads pixels for all lanes at once, and buffers lane by
+ * lane.
+ *
+ * @param vectorised whether its reader takes whole vec4s: a must
+ * @param pays overruled by `forced`
+ */
+export function imageOf(
+  gpu: Gpu,
+  x: GpuArray<'f32'>,
+  vectorised: boolean,
+  pays: boolean,
+  forced?: boolean,
+): GpuArray<'f32'> | GpuImage {
+  const wanted = forced ?? (gpu.profile.fastImages && pays)
+  return wanted && vectorised && fitsFlatImage(gpu, x) ? flatImage(gpu, x) : x
+}
+
+/**
+ * An operand x [rows, channels] of the weights' gradient, whose rows are summed over: x or its copy in panels, and what the
+ * kernel reads, that or its image.
+ *
+ * @param reads as in `packPanels`
+ */
+export function summedOperand(
+  gpu: Gpu,
+  given: GpuArray<'f32'>,
+  rows: number,
+  reads: number,
+  variant: ConvolutionVariant,
+): { x: GpuArray<'f32'>; read: GpuArray<'f32'> | GpuImage } {
+  const isLarge = given.length >= LARGE
+  const images = variant.images ?? gpu.profile.fastImages
+  const forced = images && isLarge && reads >= MIN_LARGE_READS ? true : undefined
+  const x = packPanels(gpu, given, rows, reads, variant.panels ?? forced)
+  const read = imageOf(gpu, x, reads > 0, x !== given || !isLarge, variant.images)
+  return { x, read }
+}
+
+/** Gives back what of `read` is neither given nor given back already. */
+export function releaseCopies(
+  read: readonly (GpuArray | GpuImage)[],
+  given: Readonly<Record<string, GpuArray>>,
+): void {
+  const kept = new Set<unknown>(Object.values(given))
+  for (const copy of new Set(read)) if (!kept.has(copy)) copy.release()
 }
