@@ -4,89 +4,15 @@ import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
 import { pieces } from '../gpu/pieces.ts'
 import { accumulate } from './accumulate.ts'
-import { type ConvolutionShape, productShape } from './convolutionShape.ts'
+import { type ConvolutionShape, foldPixels } from './convolutionShape.ts'
+import { isNarrow, lanesOf, rowCall } from './convolutionTiles.ts'
 import { type ConvolutionVariant, tunedVariant } from './convolutionVariant.ts'
 import { imageOf, packPanels, packRows, releaseCopies, summedOperand } from './operands.ts'
 
-const MAX_WORKGROUPS = 65535
 /** Longest chain of additions in the gradient of the weights, for its rounding error. */
 const MAX_CHAIN = 16384
 /** Slices of a block in shaders/reduce/sum_slices.wesl. */
 const SUM_BLOCK = 32
-
-interface Common {
-  readonly lanes: number
-  readonly conditions: {
-    readonly SUBGROUPS8: boolean
-    readonly CI4: boolean
-    readonly CO4: boolean
-  }
-}
-
-function common(gpu: Gpu, shape: ConvolutionShape, variant: ConvolutionVariant): Common {
-  const vectorised = variant.vectorised ?? true
-  const lanes = variant.lanes ?? gpu.profile.lanes
-  return {
-    lanes,
-    conditions: {
-      SUBGROUPS8: (variant.subgroups ?? true) && gpu.profile.subgroups8 && lanes === 8,
-      CI4: vectorised && shape.inChannels % 4 === 0,
-      CO4: vectorised && shape.outChannels % 4 === 0,
-    },
-  }
-}
-
-/** Columns of a tile: 16 where 32 would leave a good part of them empty. */
-function isNarrow(columns: number, variant: ConvolutionVariant): boolean {
-  const rest = columns % 32
-  return variant.narrow ?? (columns < 96 && rest > 0 && rest <= 16)
-}
-
-/** A convolution that touches each pixel alone, as a product with a row a pixel. */
-function foldPixels(shape: ConvolutionShape): ConvolutionShape {
-  const { kernelHeight, kernelWidth, strideH, strideW, padH, padW } = shape
-  const isProduct = kernelHeight * kernelWidth * strideH * strideW === 1 && padH + padW === 0
-  if (!isProduct) return shape
-  const rows = shape.batch * shape.inHeight * shape.inWidth
-  return productShape(rows, shape.inChannels, shape.outChannels)
-}
-
-/** The launch of a kernel over the rows of y (or of a phase of dx), but for its buffers. */
-function rowCall(
-  gpu: Gpu,
-  shape: ConvolutionShape,
-  pixels: number,
-  columns: number,
-  variant: ConvolutionVariant,
-) {
-  const { lanes, conditions } = common(gpu, shape, variant)
-  const { batch } = shape
-  const isProduct =
-    shape.inHeight * shape.inWidth * shape.outHeight * shape.outWidth === 1 &&
-    shape.kernelHeight * shape.kernelWidth === 1
-  const oneRow = variant.oneRow ?? batch * pixels <= lanes
-  const narrow = isNarrow(columns, variant)
-  const tileRows = oneRow ? lanes : 4 * lanes
-  // Half-empty tiles cost more than masking the padding does.
-  const flat = variant.flat ?? (2 * batch < tileRows && pixels > 1)
-  const tiles = flat ? Math.ceil((batch * pixels) / tileRows) : pixels * Math.ceil(batch / tileRows)
-  const columnTiles = Math.ceil(columns / (narrow ? 16 : 32))
-  const groups = Math.ceil(gpu.profile.targetWorkgroups / columnTiles)
-  const tilesPerGroup = Math.max(1, Math.floor(tiles / groups), Math.ceil(tiles / MAX_WORKGROUPS))
-  return {
-    call: {
-      constants: { LANES: lanes },
-      conditions: { ...conditions, FLAT: flat, ONE_ROW: oneRow, NARROW: narrow },
-      params: { ...shape, tiles, tilesPerGroup },
-      workgroups: [columnTiles, Math.ceil(tiles / tilesPerGroup), 1] as const,
-    },
-    /** Times that the kernel reads each column of w. */
-    tiles,
-    /** Times that the kernel reads each row of a matrix product. */
-    columnTiles,
-    packsRows: isProduct && !flat && !oneRow && lanes === 8,
-  }
-}
 
 /** y = x * w, see shaders/conv2d/forward.wesl. */
 export function convolve(
@@ -239,7 +165,7 @@ function backwardWeightsPiece(
   forced: ConvolutionVariant | undefined,
 ): void {
   const variant = forced ?? tunedVariant(gpu, 'backward-weights', shape)
-  const { lanes, conditions } = common(gpu, shape, variant)
+  const { lanes, conditions } = lanesOf(gpu, shape, variant)
   const taps = shape.kernelHeight * shape.kernelWidth
   const rows = taps * shape.inChannels
   const narrow = isNarrow(shape.outChannels, variant)

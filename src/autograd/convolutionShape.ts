@@ -41,3 +41,12 @@ export function productShape(
     dilationW: 1,
   }
 }
+
+/** A convolution that touches each pixel alone, as a product with a row a pixel. */
+export function foldPixels(shape: ConvolutionShape): ConvolutionShape {
+  const { kernelHeight, kernelWidth, strideH, strideW, padH, padW } = shape
+  const isProduct = kernelHeight * kernelWidth * strideH * strideW === 1 && padH + padW === 0
+  if (!isProduct) return shape
+  const rows = shape.batch * shape.inHeight * shape.inWidth
+  return productShape(rows, shape.inChannels, shape.outChannels)
+}
