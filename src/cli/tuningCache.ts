@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import * as v from 'valibot'
+import type { ConvolutionVariant } from '../autograd/convolutionVariant.ts'
 import { writeFileWhole } from '../data/files.ts'
 import type { KernelChoices } from '../gpu/choices.ts'
 import type { DeviceProfile } from '../gpu/profile.ts'
@@ -18,8 +19,9 @@ const Variant = v.partial(
     narrow: v.boolean(),
     oneRow: v.boolean(),
     panels: v.boolean(),
+    images: v.boolean(),
     lanes: v.picklist([8, 16, 32, 64, 128, 256]),
-  }),
+  } satisfies Record<keyof Omit<ConvolutionVariant, 'slices'>, v.GenericSchema>),
 )
 const Choices = v.record(v.string(), Variant)
 const Tuning = v.strictObject({ device: v.record(v.string(), v.string()), choices: Choices })
