@@ -105,7 +105,8 @@ export async function generateShaders() {
       for (const [array, { type }] of Object.entries(bindings))
         if (type === 'image' && plain.bindings[array].type === 'f32') {
           plain.bindings[array].imageWith = name
-          conditioned.bindings[array] = plain.bindings[array]
+          // Binding and access must still be the same.
+          Object.assign(conditioned.bindings[array], { type: 'f32', imageWith: name })
         }
     }
     if (JSON.stringify(plain) !== JSON.stringify(conditioned))

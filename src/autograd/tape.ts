@@ -1,9 +1,7 @@
-import { elementwiseCall } from '../gpu/elementwise.ts'
-import { kernels } from '../gpu/generated/kernels.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { GpuArray } from '../gpu/gpuArray.ts'
-import { pieces } from '../gpu/pieces.ts'
 import { accumulate } from './accumulate.ts'
+import { addArrays } from './addArrays.ts'
 import { type AnyOp, type BackwardRun, type OpRun, openRun } from './opRun.ts'
 import { Tensor } from './tensor.ts'
 
@@ -223,11 +221,7 @@ export class Tape {
     }
     // Another tensor's gradient shares this array, so the sum needs one of its own.
     const total = gpu.empty('f32', sum.shape, 'gradient sum')
-    for (const { views } of pieces(gpu, total.length, { a: sum, b: term, y: total }))
-      gpu.dispatch(kernels.add_forward, {
-        ...elementwiseCall(gpu, views.y, {}),
-        buffers: views,
-      })
+    addArrays(gpu, { a: sum, b: term, y: total })
     sum.release()
     term.release()
     return total

@@ -1,6 +1,4 @@
-import { elementwiseCall } from '../../gpu/elementwise.ts'
-import { kernels } from '../../gpu/generated/kernels.ts'
-import { pieces } from '../../gpu/pieces.ts'
+import { addArrays } from '../addArrays.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -21,11 +19,7 @@ export const add = defineOp<{ a: Tensor; b: Tensor }, Readonly<Record<string, ne
     if (`${a.shape}` !== `${b.shape}`)
       throw new Error(`add: b is [${b.shape}], expected the shape of a, [${a.shape}]`)
     const y = run.gpu.empty('f32', a.shape, 'add')
-    for (const { views } of pieces(run.gpu, y.length, { a, b, y }))
-      run.gpu.dispatch(kernels.add_forward, {
-        ...elementwiseCall(run.gpu, views.y, {}),
-        buffers: views,
-      })
+    addArrays(run.gpu, { a, b, y })
     return { output: y, saved: {} }
   },
   backward(run, dy) {

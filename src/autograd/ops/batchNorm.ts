@@ -5,6 +5,7 @@ import type { GpuArray } from '../../gpu/gpuArray.ts'
 import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
+import { reluBackward } from './relu.ts'
 
 export interface BatchNormAttributes {
   /** True: normalise by the batch and update the running statistics. False: by the running ones. */
@@ -203,12 +204,7 @@ export const batchNorm = defineOp<
     let g: F32 = dy
     if (y) {
       g = needs.residual ? run.gradientOf('residual') : run.temporary('f32', x.shape)
-      if (!needsOwn)
-        for (const { views } of pieces(gpu, g.length, { y, dy, dx: g }))
-          gpu.dispatch(kernels.relu_backward, {
-            ...elementwiseCall(gpu, views.dx, {}),
-            buffers: views,
-          })
+      if (!needsOwn) reluBackward(gpu, { y, dy, dx: g })
     }
     const residual = needs.residual ? (y ? g : dy.retain()) : undefined
     if (!needsOwn) return { residual }

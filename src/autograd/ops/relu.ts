@@ -1,8 +1,23 @@
 import { elementwiseCall } from '../../gpu/elementwise.ts'
 import { kernels } from '../../gpu/generated/kernels.ts'
+import type { Gpu } from '../../gpu/gpu.ts'
+import type { GpuArray } from '../../gpu/gpuArray.ts'
 import { pieces } from '../../gpu/pieces.ts'
 import { defineOp } from '../op.ts'
 import type { Tensor } from '../tensor.ts'
+
+/** dx = dy where y > 0, else 0; of one length. */
+export function reluBackward(
+  gpu: Gpu,
+  arrays: {
+    readonly y: GpuArray<'f32'>
+    readonly dy: GpuArray<'f32'>
+    readonly dx: GpuArray<'f32'>
+  },
+): void {
+  for (const { views } of pieces(gpu, arrays.dx.length, arrays))
+    gpu.dispatch(kernels.relu_backward, { ...elementwiseCall(gpu, views.dx, {}), buffers: views })
+}
 
 /**
  * y = max(x, 0), element by element; the gradient at 0 is 0, as in PyTorch.
@@ -26,11 +41,7 @@ export const relu = defineOp<{ x: Tensor }, Readonly<Record<string, never>>>()({
   },
   backward(run, dy, { y }) {
     const dx = run.gradientOf('x')
-    for (const { views } of pieces(run.gpu, dx.length, { y, dy, dx }))
-      run.gpu.dispatch(kernels.relu_backward, {
-        ...elementwiseCall(run.gpu, views.dx, {}),
-        buffers: views,
-      })
+    reluBackward(run.gpu, { y, dy, dx })
     return { x: dx }
   },
 })
