@@ -1,11 +1,7 @@
 import { spawn } from 'node:child_process'
 import process from 'node:process'
-import {
-  benchModel,
-  firstStep,
-  type ModelBenchOptions,
-  type ModelBenchResult,
-} from '../bench/modelBench.ts'
+import type { ModelBenchOptions } from '../bench/benchStep.ts'
+import { benchModel, firstStep, type ModelBenchResult } from '../bench/modelBench.ts'
 import { openTunedGpu } from './openTunedGpu.ts'
 import { Progress } from './progress.ts'
 

@@ -4,6 +4,7 @@ import type { Gpu } from '../../gpu/gpu.ts'
 import { GpuArray } from '../../gpu/gpuArray.ts'
 import { pieces } from '../../gpu/pieces.ts'
 import type { LoadedImage } from '../imageSource.ts'
+import { coefficientsOf } from './coefficients.ts'
 import { type ImagePlan, PLAN_WORDS, writePlan } from './imagePlan.ts'
 import type { Mixing } from './mixup.ts'
 import { packBox } from './packBox.ts'
@@ -276,26 +277,4 @@ function groupEnd(plans: readonly ImagePlan[], first: number): number {
     if (words > GROUP_WORDS && end > first) break
   }
   return end
-}
-
-/** Factor and shift of each channel, in float64, for kernels: two vectors of four. */
-function coefficientsOf({ mean, std }: AugmenterOptions): Float32Array {
-  const coefficients = new Float32Array(8)
-  if (mean.length !== std.length || (mean.length !== 1 && mean.length !== 3)) {
-    throw new RangeError(
-      `mean has ${mean.length} and std ${std.length} numbers, expected one or three of each`,
-    )
-  }
-  for (let c = 0; c < 3; c++) {
-    const m = mean[c % mean.length]!
-    const s = std[c % std.length]!
-    if (!Number.isFinite(m) || !(s > 0)) {
-      throw new RangeError(
-        `channel ${c} has mean ${m} and std ${s}, expected a finite mean and a positive std`,
-      )
-    }
-    coefficients[c] = 1 / (255 * s)
-    coefficients[4 + c] = -m / s
-  }
-  return coefficients
 }
